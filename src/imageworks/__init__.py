@@ -1,0 +1,1 @@
+"""Personal Tagger: review a vision model's captions and keywords in a terminal, then write XMP."""

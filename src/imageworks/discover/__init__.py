@@ -1,0 +1,1 @@
+"""Stage 1: folders in, DiscoveredImage out."""

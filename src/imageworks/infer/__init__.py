@@ -1,0 +1,1 @@
+"""Stage 3: asks a model about a prepared picture."""

@@ -1,0 +1,1 @@
+"""Shared with other Imageworks programs: model registry and batch metrics."""

@@ -1,0 +1,1 @@
+"""Stage 2: upright, downscaled pictures for model and screen, with their caches."""

@@ -1,0 +1,1 @@
+"""Stage 7: JSONL, Markdown, contact sheet, metrics history."""

@@ -1,0 +1,1 @@
+"""Stage 5: the rules of reviewing, without a screen."""

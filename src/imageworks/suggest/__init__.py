@@ -1,0 +1,1 @@
+"""Stage 4: answer text in, Suggestion out."""

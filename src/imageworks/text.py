@@ -1,0 +1,86 @@
+"""Makes hostile text harmless: for metadata, for one line of a terminal, for Markdown and HTML."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Bidirectional controls (Unicode TR 9) reorder what a person reads; they have no place in a keyword.
+_BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_INVISIBLE = f"\u00ad\u2060\ufeff\ufff9\ufffa\ufffb{_BIDI_CONTROLS}"
+_INVISIBLE_CLASS = re.compile(f"[{_INVISIBLE}]")
+_SPACE_RUN = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+
+
+def _is_forbidden(character: str) -> bool:
+    code = ord(character)
+    if unicodedata.category(character) in {"Cc", "Cs"}:  # C0, C1, DEL; lone surrogates
+        return True
+    # Non-characters: U+FDD0..FDEF and the last two of each plane (Unicode 3.4, D14).
+    return 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+
+
+def clean_text(text: str, *, keep_newlines: bool = False) -> str:
+    """Text as it may be written into metadata: NFC, printable, single spaces.
+
+    Control, bidi and non-characters and lone surrogates go; line ends become ``\\n`` when
+    ``keep_newlines`` is set and a space otherwise. Idempotent.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+    text = text.replace("\u2029", "\n").replace("\t", " ")
+    text = _INVISIBLE_CLASS.sub("", text)
+    kept = "".join(c if c == "\n" or not _is_forbidden(c) else " " for c in text)
+    kept = unicodedata.normalize("NFC", kept)
+    lines = [_SPACE_RUN.sub(" ", line).strip() for line in kept.split("\n")]
+    if keep_newlines:
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return " ".join(line for line in lines if line)
+
+
+def fold(text: str) -> str:
+    """The form under which two keywords are the same: NFKC, case folded, single spaces."""
+    return unicodedata.normalize("NFKC", clean_text(text).casefold())
+
+
+def one_line(text: str, *, limit: int = 500) -> str:
+    """Text safe for one line of a terminal or log: no control or escape sequence survives.
+
+    What is taken out is shown as ``\\xNN`` or ``\\uNNNN``, so a strange file name stays recognisable;
+    longer than ``limit`` characters ends in an ellipsis.
+    """
+    shown = "".join(_visible(c) for c in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _visible(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":  # a byte that is not UTF-8 in a file name (PEP 383)
+        return f"\\x{ord(character) & 0xFF:02x}"
+    if character in _INVISIBLE or character in "\u2028\u2029" or _is_forbidden(character):
+        code = ord(character)
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return character
+
+
+def show_path(path: Path | str, *, limit: int = 300) -> str:
+    """A file's path for messages and tables; see `one_line`."""
+    return one_line(os.fspath(path), limit=limit)
+
+
+def escape_markdown(text: str, *, limit: int = 2000) -> str:
+    """Text for a Markdown table cell: it can neither break the table nor become markup or HTML."""
+    shown = one_line(clean_text(text), limit=limit)
+    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", shown)
+    return escaped.replace("://", ":&#47;/").replace("www\\.", "www&#46;").replace("@", "&#64;")
+
+
+def escape_html(text: str, *, limit: int = 10_000) -> str:
+    """Text for HTML content and quoted attributes."""
+    return html.escape(one_line(clean_text(text), limit=limit), quote=True)

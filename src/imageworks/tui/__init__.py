@@ -1,0 +1,1 @@
+"""The review workstation: the only room that imports Textual."""

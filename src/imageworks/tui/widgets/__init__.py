@@ -1,0 +1,1 @@
+"""Panes of the screens; they draw and do no I/O."""
