@@ -49,6 +49,7 @@ class ImageworksError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
+        """The message, with its hint where there is one."""
         return f"{self.message} hint: {self.hint}" if self.hint else self.message
 
 

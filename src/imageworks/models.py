@@ -140,7 +140,7 @@ class PreparedImage:
     Attributes:
         path: The original.
         content_id: Hex digest of the picture data; an XMP write does not change it.
-        preview_path: Upright sRGB JPEG without metadata, within the pixel budget; what the model sees.
+        preview_path: Upright sRGB JPEG without metadata, within the pixel budget; the model's view.
         thumbnail_path: The same, at most 320 px on its long side.
         width_px: Width of the upright original.
         height_px: Height of the upright original.
@@ -193,7 +193,7 @@ class Keyword:
         text: As it will be written.
         score: 0..1 where the engine gives an honest probability, else None.
         origin: Who says so.
-        path: From the broadest term to this one, e.g. ``("animal", "bird", "heron")``; empty when flat.
+        path: From the broadest term to this one, ``("animal", "bird", "heron")``; empty when flat.
     """
 
     text: str
@@ -281,7 +281,7 @@ class InferenceResult:
 
     Attributes:
         answers: In the order asked.
-        has_honest_scores: Scores in the answers are probabilities of the engine, not words of a model.
+        has_honest_scores: Scores in the answers are probabilities, not words of a model.
         notes: What the person should know, e.g. that an answer was cut off.
     """
 
@@ -309,7 +309,7 @@ class WriteRequest:
         is_caption_edited: A person changed the caption, so it replaces the one in the file.
         is_description_edited: Likewise for the description.
         removed_keywords: Keywords of the file that the person took out (compared with `text.fold`).
-        expected_content_id: Content id of the picture that was reviewed; empty when not to be checked.
+        expected_content_id: Content id of the picture that was reviewed; empty: not checked.
     """
 
     path: Path
@@ -376,3 +376,52 @@ class PersonalTaggerRecord:
     notes: tuple[str, ...] = ()
     duration_s: float = 0.0
     thumbnail_path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as a whole, for the head of its reports.
+
+    Attributes:
+        counts: Images per outcome of this run, e.g. ``{"written": 38, "failed": 1}``.
+        failures: Images per failure reason.
+        ended_at: None while it runs or when it was interrupted.
+        images_per_s: Finished images per second of working time.
+        engine_note: What the engine calls itself where that matters to a reader.
+    """
+
+    run_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    backend: str
+    base_url: str
+    models: Mapping[str, str]
+    prompt_profile: str
+    counts: Mapping[str, int]
+    failures: Mapping[str, int]
+    images_per_s: float
+    engine_note: str = ""
+
+
+FORMAT_EXTENSIONS: Mapping[ImageFormat, tuple[str, ...]] = {
+    ImageFormat.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    ImageFormat.PNG: (".png",),
+    ImageFormat.WEBP: (".webp",),
+    ImageFormat.TIFF: (".tif", ".tiff"),
+    ImageFormat.DNG: (".dng",),
+    ImageFormat.RAW: (
+        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".iiq", ".kdc", ".mef"),
+        *(".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2"),
+        *(".srf", ".srw", ".x3f"),
+    ),
+    ImageFormat.HEIF: (".heic", ".heif", ".hif"),
+    ImageFormat.AVIF: (".avif",),
+    ImageFormat.JXL: (".jxl",),
+    ImageFormat.JP2: (".jp2", ".j2k", ".jpf", ".jpx"),
+    ImageFormat.PSD: (".psd", ".psb"),
+}
+"""File name endings by format, lower case, of every format of the contract's section 7."""
+
+IMAGE_EXTENSIONS: tuple[str, ...] = tuple(
+    extension for extensions in FORMAT_EXTENSIONS.values() for extension in extensions
+)

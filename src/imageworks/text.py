@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Bidirectional controls (Unicode TR 9) reorder what a person reads; they have no place in a keyword.
+# Bidirectional controls (Unicode TR 9) reorder what a person reads: no place for them in a keyword.
 _BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _INVISIBLE = f"\u00ad\u2060\ufeff\ufff9\ufffa\ufffb{_BIDI_CONTROLS}"
+KEYWORD_FORBIDDEN = ",;|/<>"
+"""Characters that readers of keywords split or nest at (contract, section 7)."""
 _INVISIBLE_CLASS = re.compile(f"[{_INVISIBLE}]")
 _SPACE_RUN = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
@@ -28,9 +30,9 @@ def _is_forbidden(character: str) -> bool:
 
 
 def clean_text(text: str, *, keep_newlines: bool = False) -> str:
-    """Text as it may be written into metadata: NFC, printable, single spaces.
+    r"""Text as it may be written into metadata: NFC, printable, single spaces.
 
-    Control, bidi and non-characters and lone surrogates go; line ends become ``\\n`` when
+    Control, bidi and non-characters and lone surrogates go; line ends become ``\n`` when
     ``keep_newlines`` is set and a space otherwise. Idempotent.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
@@ -44,16 +46,21 @@ def clean_text(text: str, *, keep_newlines: bool = False) -> str:
     return " ".join(line for line in lines if line)
 
 
+def clean_keyword(text: str) -> str:
+    """Text as it may stand in a keyword: one clean line without `KEYWORD_FORBIDDEN`."""
+    return clean_text("".join(" " if c in KEYWORD_FORBIDDEN else c for c in text))
+
+
 def fold(text: str) -> str:
     """The form under which two keywords are the same: NFKC, case folded, single spaces."""
     return unicodedata.normalize("NFKC", clean_text(text).casefold())
 
 
 def one_line(text: str, *, limit: int = 500) -> str:
-    """Text safe for one line of a terminal or log: no control or escape sequence survives.
+    r"""Text safe for one line of a terminal or log: no control or escape sequence survives.
 
-    What is taken out is shown as ``\\xNN`` or ``\\uNNNN``, so a strange file name stays recognisable;
-    longer than ``limit`` characters ends in an ellipsis.
+    What is taken out is shown as ``\xNN`` or ``\uNNNN``, so that a strange file name stays
+    recognisable; longer than ``limit`` characters ends in an ellipsis.
     """
     shown = "".join(_visible(c) for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -1,0 +1,101 @@
+"""What the fields show first: the file's own words and the model's, as the write merges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imageworks.models import ExistingMetadata, Keyword, Origin, Tags
+from imageworks.store.records import Choice
+from imageworks.text import clean_keyword, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from imageworks.config import PersonalTaggerConfig
+
+# Which of the file's values a target field holds, for the fields that are read back.
+_VALUE_OF_FIELD = {
+    "dc:title": "title",
+    "dc:description": "description",
+    "Iptc4xmpCore:AltTextAccessibility": "alt_text",
+    "Iptc4xmpCore:ExtDescrAccessibility": "extended_description",
+}
+_TARGETS = {
+    "imageworks": ("dc:title", "dc:description"),
+    "lightroom": ("dc:description", "Iptc4xmpCore:ExtDescrAccessibility"),
+}
+
+
+def current_texts(existing: ExistingMetadata, config: PersonalTaggerConfig) -> tuple[str, str]:
+    """What the file says now in the fields that caption and description go to."""
+    if isinstance(config.fields, str):
+        targets = _TARGETS[config.fields]
+    else:
+        targets = (config.fields.get("caption", ""), config.fields.get("description", ""))
+    caption, description = (
+        str(getattr(existing, _VALUE_OF_FIELD[target])) if target in _VALUE_OF_FIELD else ""
+        for target in targets
+    )
+    return caption, description
+
+
+def proposed_tags(
+    suggested: Tags, existing: ExistingMetadata, config: PersonalTaggerConfig
+) -> Tags:
+    """What an accept without an edit will leave in the file (contract, section 7).
+
+    The file's keywords come first, in their order and spelling; its title and description stay.
+    With ``overwrite_metadata`` it is the suggestion alone.
+    """
+    if config.overwrite_metadata:
+        return suggested
+    caption, description = current_texts(existing, config)
+    return Tags(
+        caption=caption or suggested.caption,
+        keywords=merge_keywords(
+            (Keyword(text, origin=Origin.EXISTING) for text in existing.keywords),
+            suggested.keywords,
+        ),
+        description=description or suggested.description,
+    )
+
+
+def merge_keywords(first: Iterable[Keyword], then: Iterable[Keyword]) -> tuple[Keyword, ...]:
+    """Both lists in order without doubles; the first spelling stays, hierarchy is taken over."""
+    merged: dict[str, Keyword] = {}
+    for keyword in (*first, *then):
+        key = fold(keyword.text)
+        known = merged.get(key)
+        if known is None:
+            merged[key] = keyword
+        elif keyword.path and not known.path:
+            path = (*keyword.path[:-1], known.text)
+            merged[key] = Keyword(known.text, known.score, known.origin, path)
+    merged.pop("", None)
+    return tuple(merged.values())
+
+
+def edited_keywords(texts: Iterable[str], known: Iterable[Keyword]) -> tuple[Keyword, ...]:
+    """Keywords that a person has typed or kept: those known keep their origin and score."""
+    by_key = {fold(keyword.text): keyword for keyword in known}
+    result: dict[str, Keyword] = {}
+    for text in texts:
+        cleaned = clean_keyword(text)
+        key = fold(cleaned)
+        if not key or key in result:
+            continue
+        keyword = by_key.get(key)
+        is_same = keyword is not None and keyword.text == cleaned
+        result[key] = keyword if keyword and is_same else Keyword(cleaned, origin=Origin.PERSON)
+    return tuple(result.values())
+
+
+def choice_of(tags: Tags, proposed: Tags, existing: ExistingMetadata) -> Choice:
+    """A person's final fields as a decision: what was changed, and what was taken out."""
+    kept = {fold(keyword.text) for keyword in tags.keywords}
+    return Choice(
+        tags=tags,
+        is_caption_edited=tags.caption != proposed.caption,
+        is_description_edited=tags.description != proposed.description,
+        removed_keywords=tuple(text for text in existing.keywords if fold(text) not in kept),
+    )

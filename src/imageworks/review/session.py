@@ -1,0 +1,270 @@
+"""The rules of reviewing: pending, edit, accept, reject, skip, undo. It knows no screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from imageworks.errors import UsageError
+from imageworks.models import DecisionKind, ExistingMetadata, ImageState, Tags
+from imageworks.review.merge import choice_of, proposed_tags
+from imageworks.store.records import ImageRow
+from imageworks.text import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.store.library import Library
+    from imageworks.store.records import Choice
+
+UNDO_WINDOW_S = 4.0
+"""How long an accepted image waits for its write, so that a slip of the finger costs nothing."""
+
+_CURSOR_KEY = "review.cursor"
+_FILTER_KEY = "review.filter"
+
+
+class StateFilter(Enum):
+    """Which images the list shows, in the order that a key goes through them."""
+
+    ALL = ("all", ())
+    TO_REVIEW = ("to review", (ImageState.SUGGESTED,))
+    WAITING = (
+        "waiting",
+        (ImageState.DISCOVERED, ImageState.QUEUED, ImageState.INFERRING),
+    )
+    DECIDED = (
+        "decided",
+        (ImageState.ACCEPTED, ImageState.WRITTEN, ImageState.REJECTED, ImageState.SKIPPED),
+    )
+    FAILED = ("failed", (ImageState.FAILED,))
+
+    def __init__(self, label: str, states: tuple[ImageState, ...]) -> None:
+        self.label = label
+        self.states = states
+
+    def next(self) -> StateFilter:
+        """The one after this, round and round."""
+        members = list(StateFilter)
+        return members[(members.index(self) + 1) % len(members)]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewCard:
+    """One image with all that a person needs to decide on it.
+
+    Attributes:
+        fields: What the fields show: the draft, else the decision, else the proposal.
+        proposed: What an accept without an edit would leave in the file.
+        suggested: What the engine said, apart from the file.
+        is_draft: The fields hold what a person typed and has not decided on.
+        made_by: What made the suggestion, e.g. a model and its profile; empty before there is one.
+        notes: What the person should know.
+    """
+
+    row: ImageRow
+    fields: Tags
+    proposed: Tags
+    suggested: Tags
+    existing: ExistingMetadata
+    is_draft: bool
+    made_by: str
+    notes: tuple[str, ...]
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether there is something to accept, or to decide again before it is written."""
+        return self.row.suggestion_id is not None and self.row.state in {
+            ImageState.SUGGESTED,
+            ImageState.ACCEPTED,
+            ImageState.REJECTED,
+            ImageState.SKIPPED,
+        }
+
+
+class ReviewSession:
+    """A person's session over some folders of the library.
+
+    Args:
+        folders: The list is limited to images in or below these; empty for the whole library.
+        undo_window_s: See `UNDO_WINDOW_S`.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        config: PersonalTaggerConfig,
+        *,
+        folders: Sequence[Path] = (),
+        undo_window_s: float = UNDO_WINDOW_S,
+    ) -> None:
+        self._library = library
+        self._config = config
+        self._undo_window_ms = int(undo_window_s * 1000)
+        self._run_id: int | None = None
+        self._undoable: list[tuple[int, int]] = []
+        self.folders = tuple(folders)
+
+    def image_ids(self, state_filter: StateFilter = StateFilter.ALL) -> list[int]:
+        """The images to show, in the order of their discovery."""
+        return self._library.images.ids(states=state_filter.states, folders=self.folders)
+
+    def rows(self, image_ids: Sequence[int]) -> list[ImageRow]:
+        """The images as a list shows them."""
+        return self._library.images.rows(image_ids)
+
+    def counts(self) -> dict[ImageState, int]:
+        """How many images are in each state."""
+        return self._library.images.counts(self.folders)
+
+    def card(self, image_id: int) -> ReviewCard | None:
+        """All about one image, or None when it has left the library."""
+        row = self._library.images.get(image_id)
+        if row is None:
+            return None
+        stored = (
+            None if row.suggestion_id is None else self._library.suggestions.get(row.suggestion_id)
+        )
+        if stored is None:
+            return ReviewCard(
+                row=row,
+                fields=Tags(),
+                proposed=Tags(),
+                suggested=Tags(),
+                existing=ExistingMetadata(),
+                is_draft=False,
+                made_by="",
+                notes=_notes(row),
+            )
+        proposed = proposed_tags(stored.suggestion.tags, stored.existing, self._config)
+        draft = self._library.session.draft(image_id)
+        return ReviewCard(
+            row=row,
+            fields=draft or self._decided_tags(row) or proposed,
+            proposed=proposed,
+            suggested=stored.suggestion.tags,
+            existing=stored.existing,
+            is_draft=draft is not None,
+            made_by=f"{', '.join(dict.fromkeys(stored.models.values()))} · {stored.prompt_profile}",
+            notes=(*_notes(row), *stored.suggestion.notes),
+        )
+
+    def save_draft(self, image_id: int, tags: Tags) -> None:
+        """Keeps what was typed; what equals the fields' first content is no draft."""
+        card = self.card(image_id)
+        if card is None or not card.can_decide:
+            return
+        if tags == (self._decided_tags(card.row) or card.proposed):
+            self._library.session.drop_draft(image_id)
+        else:
+            self._library.session.save_draft(image_id, tags)
+
+    def accept(self, image_id: int, tags: Tags | None = None) -> None:
+        """Accepts an image with its fields as given, else as its card shows them.
+
+        Raises:
+            UsageError: There is nothing to accept yet, or it is written already.
+        """
+        card = self._decidable(image_id)
+        wanted = _clean(tags or card.fields)
+        choice = choice_of(wanted, card.proposed, card.existing)
+        self._decide(image_id, DecisionKind.ACCEPT, choice)
+
+    def reject(self, image_id: int) -> None:
+        """Rejects an image: its file stays as it is."""
+        self._decidable(image_id)
+        self._decide(image_id, DecisionKind.REJECT)
+
+    def skip(self, image_id: int) -> None:
+        """Leaves an image for another day."""
+        self._decidable(image_id)
+        self._decide(image_id, DecisionKind.SKIP)
+
+    def undo(self) -> int | None:
+        """Takes back this session's last decision; its image's id, or None when there is none.
+
+        Raises:
+            UsageError: Its metadata is on its way to the disk or there already.
+        """
+        if not self._undoable:
+            return None
+        image_id, decision_id = self._undoable.pop()
+        if not self._library.decisions.undo(decision_id, self._session_run()):
+            message = "That image is written already, so its decision stands."
+            raise UsageError(message, hint="edit the file's metadata, or restore its backup.")
+        return image_id
+
+    def next_undecided(self, image_ids: Sequence[int], position: int) -> int:
+        """The position of the next image to review after this one; round the end; else the next."""
+        pending = set(self.image_ids(StateFilter.TO_REVIEW))
+        count = len(image_ids)
+        for step in range(1, count):
+            candidate = (position + step) % count
+            if image_ids[candidate] in pending:
+                return candidate
+        return min(position + 1, max(count - 1, 0))
+
+    def remember_place(self, image_id: int | None, state_filter: StateFilter) -> None:
+        """Keeps cursor and filter for the next session."""
+        self._library.session.remember(_CURSOR_KEY, "" if image_id is None else str(image_id))
+        self._library.session.remember(_FILTER_KEY, state_filter.name)
+
+    def remembered_place(self) -> tuple[int | None, StateFilter]:
+        """Where the last session stopped."""
+        cursor = self._library.session.recall(_CURSOR_KEY)
+        name = self._library.session.recall(_FILTER_KEY)
+        known = StateFilter.__members__
+        return (int(cursor) if cursor.isdigit() else None), known.get(name, StateFilter.ALL)
+
+    def close(self) -> None:
+        """Ends the session: what waits in the undo window is written at once."""
+        self._library.decisions.hasten_writes()
+        if self._run_id is not None:
+            self._library.runs.end(self._run_id, "finished")
+
+    def _decidable(self, image_id: int) -> ReviewCard:
+        card = self.card(image_id)
+        if card is None or not card.can_decide:
+            state = "gone" if card is None else card.row.state
+            message = f"This image is {state}, so there is nothing to decide."
+            raise UsageError(message, hint="ask for a suggestion first.")
+        return card
+
+    def _decide(self, image_id: int, kind: DecisionKind, choice: Choice | None = None) -> None:
+        decision_id = self._library.decisions.decide(
+            image_id,
+            self._session_run(),
+            kind,
+            by="person",
+            choice=choice,
+            write_after_ms=self._library.now_ms() + self._undo_window_ms,
+        )
+        self._undoable.append((image_id, decision_id))
+
+    def _decided_tags(self, row: ImageRow) -> Tags | None:
+        if row.decision_id is None or row.state not in {ImageState.ACCEPTED, ImageState.WRITTEN}:
+            return None
+        return self._library.decisions.choice(row.decision_id).tags
+
+    def _session_run(self) -> int:
+        if self._run_id is None:
+            run = self._library.runs.create("review", self._config.to_json(), status="running")
+            self._library.runs.start(run.id)
+            self._run_id = run.id
+        return self._run_id
+
+
+def _clean(tags: Tags) -> Tags:
+    """Fields as they may be written, so that what is kept is what goes into the file."""
+    return Tags(
+        caption=clean_text(tags.caption),
+        keywords=tags.keywords,
+        description=clean_text(tags.description, keep_newlines=True),
+    )
+
+
+def _notes(row: ImageRow) -> tuple[str, ...]:
+    return tuple(note for note in (row.reason_text, row.note) if note)

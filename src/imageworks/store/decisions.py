@@ -1,0 +1,273 @@
+"""Decisions: an append-only journal that is also the undo stack and the list of writes to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from imageworks.errors import UsageError
+from imageworks.models import DecisionKind, DecisionMark, ImageState, Tags
+from imageworks.store.records import (
+    Choice,
+    PendingWrite,
+    existing_to_json,
+    moment,
+    stored_path,
+    tags_from_json,
+    tags_to_json,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from imageworks.models import WriteOutcome
+    from imageworks.store.library import Library
+
+_STATE_AFTER = {
+    DecisionKind.ACCEPT: ImageState.ACCEPTED,
+    DecisionKind.REJECT: ImageState.REJECTED,
+    DecisionKind.SKIP: ImageState.SKIPPED,
+}
+
+
+class Decisions:
+    """The library's decisions and their writes. See `Library`."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def decide(
+        self,
+        image_id: int,
+        run_id: int,
+        kind: DecisionKind,
+        *,
+        by: str,
+        choice: Choice | None = None,
+        write_after_ms: int = 0,
+    ) -> int:
+        """Records a decision, its image's new state and, for an accept, the write to do.
+
+        A person's work is synced to the disk before this returns.
+
+        Args:
+            image_id: The image.
+            run_id: The batch or review session it was made in; its config says how to write.
+            kind: The decision; `undo` has its own method.
+            by: ``person`` or ``run``.
+            choice: What to have in the file, for an accept.
+            write_after_ms: Earliest time of the write, in milliseconds since the epoch.
+
+        Raises:
+            UsageError: An earlier accept is being written at this moment.
+        """
+        choice = choice or Choice()
+        with self._library.transaction(is_durable=by == "person") as connection:
+            before = connection.execute(
+                "SELECT state, suggestion_id, decision_id FROM image WHERE id=?", (image_id,)
+            ).fetchone()
+            self._supersede(connection, before["decision_id"])
+            row = connection.execute(
+                "INSERT INTO decision(image_id, suggestion_id, run_id, at, made_by, kind,"
+                " state_before, previous_id, tags, is_caption_edited, is_description_edited,"
+                " removed, write_state, write_after) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                " RETURNING id",
+                (
+                    *(image_id, before["suggestion_id"], run_id, self._library.now_ms(), by),
+                    *(kind, before["state"], before["decision_id"], tags_to_json(choice.tags)),
+                    *(choice.is_caption_edited, choice.is_description_edited),
+                    json.dumps(choice.removed_keywords, ensure_ascii=False),
+                    "intended" if kind is DecisionKind.ACCEPT else "none",
+                    write_after_ms,
+                ),
+            ).fetchone()
+            decision_id = int(row["id"])
+            connection.execute(
+                "UPDATE image SET decision_id=?, state=?, state_at=?, reason='', reason_text=''"
+                " WHERE id=?",
+                (decision_id, _STATE_AFTER[kind], self._library.now_ms(), image_id),
+            )
+            connection.execute("DELETE FROM draft WHERE image_id=?", (image_id,))
+            return decision_id
+
+    def undo(self, decision_id: int, run_id: int) -> bool:
+        """Takes back an image's latest decision; False when it is not, or its write has begun."""
+        with self._library.transaction(is_durable=True) as connection:
+            row = connection.execute(
+                "SELECT d.*, i.decision_id AS latest FROM decision d"
+                " JOIN image i ON i.id = d.image_id WHERE d.id=?",
+                (decision_id,),
+            ).fetchone()
+            if row is None or row["latest"] != decision_id:
+                return False
+            if row["write_state"] not in {"none", "intended"}:
+                return False
+            connection.execute("UPDATE decision SET write_state='none' WHERE id=?", (decision_id,))
+            connection.execute(
+                "UPDATE decision SET write_state='intended'"
+                " WHERE id=? AND write_state='superseded'",
+                (row["previous_id"],),
+            )
+            connection.execute(
+                "INSERT INTO decision(image_id, suggestion_id, run_id, at, made_by, kind,"
+                " state_before, previous_id, tags, is_caption_edited, is_description_edited,"
+                " removed) VALUES (?,?,?,?,'person',?,?,?,?,0,0,'[]')",
+                (
+                    *(row["image_id"], row["suggestion_id"], run_id, self._library.now_ms()),
+                    *(DecisionKind.UNDO, _state_of(connection, row["image_id"]), decision_id),
+                    tags_to_json(Tags()),
+                ),
+            )
+            connection.execute(
+                "UPDATE image SET decision_id=?, state=?, state_at=? WHERE id=?",
+                (row["previous_id"], row["state_before"], self._library.now_ms(), row["image_id"]),
+            )
+            return True
+
+    def choice(self, decision_id: int) -> Choice:
+        """What a decision wants in the file."""
+        row = self._library.connection.execute(
+            "SELECT * FROM decision WHERE id=?", (decision_id,)
+        ).fetchone()
+        return _choice(row)
+
+    def mark(self, decision_id: int | None) -> DecisionMark | None:
+        """Who made a decision and when."""
+        if decision_id is None:
+            return None
+        row = self._library.connection.execute(
+            "SELECT made_by, at FROM decision WHERE id=?", (decision_id,)
+        ).fetchone()
+        return DecisionMark(row["made_by"], moment(row["at"]))
+
+    def hasten_writes(self) -> None:
+        """Lets all intended writes go at once: the person who might undo them has left."""
+        with self._library.transaction() as connection:
+            connection.execute("UPDATE decision SET write_after=0 WHERE write_state='intended'")
+
+    def count_intended(self) -> int:
+        """How many accepted images are not yet on disk."""
+        row = self._library.connection.execute(
+            "SELECT count(*) FROM decision WHERE write_state IN ('intended', 'writing')"
+        ).fetchone()
+        return int(row[0])
+
+    def begin_writes(self, limit: int) -> list[PendingWrite]:
+        """The next writes whose time has come, oldest first, marked as begun."""
+        with self._library.transaction() as connection:
+            rows = connection.execute(
+                "SELECT d.*, i.name, i.content, f.path AS folder FROM decision d"
+                " JOIN image i ON i.id = d.image_id JOIN folder f ON f.id = i.folder_id"
+                " WHERE d.write_state='intended' AND d.write_after <= ? ORDER BY d.id LIMIT ?",
+                (self._library.now_ms(), limit),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE decision SET write_state='writing' WHERE id=?", [(r["id"],) for r in rows]
+            )
+        return [
+            PendingWrite(
+                decision_id=row["id"],
+                image_id=row["image_id"],
+                run_id=row["run_id"],
+                made_by=row["made_by"],
+                path=stored_path(row["folder"], row["name"]),
+                content_id=row["content"] or "",
+                choice=_choice(row),
+            )
+            for row in rows
+        ]
+
+    def reopen_interrupted(self) -> int:
+        """Puts writes that an ended engine had begun back on the list; how many there were."""
+        with self._library.transaction() as connection:
+            return connection.execute(
+                "UPDATE decision SET write_state='intended' WHERE write_state='writing'"
+            ).rowcount
+
+    def intended_folders(self) -> list[bytes]:
+        """The folders of images whose write is intended or was begun."""
+        rows = self._library.connection.execute(
+            "SELECT DISTINCT f.path FROM decision d JOIN image i ON i.id = d.image_id"
+            " JOIN folder f ON f.id = i.folder_id WHERE d.write_state IN ('intended', 'writing')"
+        )
+        return [row[0] for row in rows]
+
+    def record_written(self, write: PendingWrite, outcome: WriteOutcome) -> None:
+        """Journals a write and marks its image ``written``."""
+        target = outcome.target_path
+        with self._library.transaction(is_durable=True) as connection:
+            connection.execute(
+                "INSERT INTO write_journal(decision_id, image_id, at, target, target_path,"
+                " is_changed, identity_before, identity_after, before, notes, undo)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    *(write.decision_id, write.image_id, self._library.now_ms(), outcome.target),
+                    None if target is None else os.fsencode(target),
+                    *(outcome.is_changed, outcome.identity_before, outcome.identity_after),
+                    existing_to_json(outcome.before),
+                    json.dumps(outcome.notes, ensure_ascii=False),
+                    outcome.undo,
+                ),
+            )
+            self._end_write(connection, write, "written", ImageState.WRITTEN, ("", ""))
+
+    def record_write_failed(self, write: PendingWrite, *, reason: str, reason_text: str) -> None:
+        """Marks a write and its image as failed; the decision is kept for another try."""
+        with self._library.transaction() as connection:
+            self._end_write(connection, write, "failed", ImageState.FAILED, (reason, reason_text))
+
+    def retry_failed_write(self, image_id: int) -> bool:
+        """Puts a failed write on the list again; False when the image has none."""
+        with self._library.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE decision SET write_state='intended', write_after=0 WHERE id="
+                "(SELECT decision_id FROM image WHERE id=?) AND write_state='failed'",
+                (image_id,),
+            ).rowcount
+            if changed:
+                self._library.images.set_state(image_id, ImageState.ACCEPTED)
+            return changed > 0
+
+    def _supersede(self, connection: sqlite3.Connection, decision_id: int | None) -> None:
+        row = connection.execute(
+            "SELECT write_state FROM decision WHERE id=?", (decision_id,)
+        ).fetchone()
+        if row is not None and row["write_state"] == "writing":
+            message = "This image is being written at this moment."
+            raise UsageError(message, hint="decide again in a second.", reason="being-written")
+        connection.execute(
+            "UPDATE decision SET write_state='superseded' WHERE id=? AND write_state='intended'",
+            (decision_id,),
+        )
+
+    def _end_write(
+        self,
+        connection: sqlite3.Connection,
+        write: PendingWrite,
+        write_state: str,
+        state: ImageState,
+        reason: tuple[str, str],
+    ) -> None:
+        connection.execute(
+            "UPDATE decision SET write_state=? WHERE id=?", (write_state, write.decision_id)
+        )
+        connection.execute(
+            "UPDATE image SET state=?, state_at=?, reason=?, reason_text=?"
+            " WHERE id=? AND decision_id=?",
+            (state, self._library.now_ms(), *reason, write.image_id, write.decision_id),
+        )
+
+
+def _choice(row: sqlite3.Row) -> Choice:
+    return Choice(
+        tags=tags_from_json(row["tags"]),
+        is_caption_edited=bool(row["is_caption_edited"]),
+        is_description_edited=bool(row["is_description_edited"]),
+        removed_keywords=tuple(json.loads(row["removed"])),
+    )
+
+
+def _state_of(connection: sqlite3.Connection, image_id: int) -> str:
+    row = connection.execute("SELECT state FROM image WHERE id=?", (image_id,)).fetchone()
+    return str(row["state"])

@@ -1,0 +1,141 @@
+"""Outcomes: what became of each image in a run, reported once and again on request."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from imageworks.models import (
+    DecisionMark,
+    ImageState,
+    MetadataTarget,
+    PersonalTaggerRecord,
+    Tags,
+)
+from imageworks.store.records import (
+    answers_from_json,
+    cache_path,
+    keywords_from_json,
+    moment,
+    stored_path,
+    tags_from_json,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from imageworks.store.library import Library
+
+_RECORD = """
+SELECT o.run_id, o.image_id, o.at, o.state AS outcome_state, i.name, f.path AS folder, i.content,
+  i.thumbnail, i.reason, i.reason_text, i.note, r.name AS run_name, s.caption, s.description,
+  s.keyword_json, s.backend, s.base_url, s.models, s.profile, s.answers, s.timing, s.duration_ms,
+  s.notes, d.kind AS decided, d.made_by, d.at AS decided_at, d.tags, d.write_state,
+  j.target, j.is_changed, j.notes AS write_notes
+FROM outcome o JOIN image i ON i.id = o.image_id JOIN folder f ON f.id = i.folder_id
+  JOIN run r ON r.id = o.run_id LEFT JOIN suggestion s ON s.id = i.suggestion_id
+  LEFT JOIN decision d ON d.id = i.decision_id
+  LEFT JOIN write_journal j ON j.id =
+    (SELECT max(id) FROM write_journal WHERE decision_id = i.decision_id)
+"""
+
+
+class Outcomes:
+    """The library's outcomes. See `Library`."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def record(self, run_id: int, image_id: int, state: ImageState, *, reason: str = "") -> None:
+        """Notes what became of an image in a run; a later outcome replaces an earlier one."""
+        with self._library.transaction() as connection:
+            connection.execute(
+                "INSERT INTO outcome(run_id, image_id, at, state, reason) VALUES (?,?,?,?,?)"
+                " ON CONFLICT DO UPDATE SET at=excluded.at, state=excluded.state,"
+                " reason=excluded.reason, is_reported=0",
+                (run_id, image_id, self._library.now_ms(), state, reason),
+            )
+
+    def unreported(self, run_id: int, limit: int) -> list[tuple[int, PersonalTaggerRecord]]:
+        """Image ids with their records that are not in the JSONL yet, oldest first."""
+        rows = self._library.connection.execute(
+            f"{_RECORD} WHERE o.run_id=? AND o.is_reported=0 ORDER BY o.at, o.image_id LIMIT ?",
+            (run_id, limit),
+        )
+        return [(row["image_id"], _record(row)) for row in rows]
+
+    def mark_reported(self, run_id: int, image_ids: Iterable[int]) -> None:
+        """Notes that these images' lines are in the JSONL."""
+        with self._library.transaction() as connection:
+            connection.executemany(
+                "UPDATE outcome SET is_reported=1 WHERE run_id=? AND image_id=?",
+                [(run_id, image_id) for image_id in image_ids],
+            )
+
+    def records(self, run_id: int) -> Iterator[PersonalTaggerRecord]:
+        """All records of a run, by folder and name."""
+        rows = self._library.connection.execute(
+            f"{_RECORD} WHERE o.run_id=? ORDER BY f.path, i.name", (run_id,)
+        )
+        return (_record(row) for row in rows)
+
+    def counts(self, run_id: int) -> dict[str, int]:
+        """Images of a run by outcome."""
+        rows = self._library.connection.execute(
+            "SELECT state, count(*) AS n FROM outcome WHERE run_id=? GROUP BY state", (run_id,)
+        )
+        return {row["state"]: row["n"] for row in rows}
+
+    def failures(self, run_id: int) -> dict[str, int]:
+        """Failed images of a run by reason."""
+        rows = self._library.connection.execute(
+            "SELECT reason, count(*) AS n FROM outcome WHERE run_id=? AND state='failed'"
+            " GROUP BY reason ORDER BY n DESC",
+            (run_id,),
+        )
+        return {row["reason"]: row["n"] for row in rows}
+
+
+def _record(row: sqlite3.Row) -> PersonalTaggerRecord:
+    is_accepted = row["decided"] == "accept"
+    is_failed = row["outcome_state"] == ImageState.FAILED
+    decision = (
+        None if row["decided"] is None else DecisionMark(row["made_by"], moment(row["decided_at"]))
+    )
+    return PersonalTaggerRecord(
+        image=stored_path(row["folder"], row["name"]),
+        state=ImageState(row["outcome_state"]),
+        run_id=row["run_name"],
+        created_at=moment(row["at"]),
+        content_id=row["content"] or "",
+        tags=tags_from_json(row["tags"]) if is_accepted else _suggested(row),
+        backend=row["backend"] or "",
+        base_url=row["base_url"] or "",
+        models=json.loads(row["models"] or "{}"),
+        prompt_profile=row["profile"] or "",
+        answers=answers_from_json(row["answers"] or "[]"),
+        timing_s=json.loads(row["timing"] or "{}"),
+        decision=decision,
+        is_metadata_written=is_accepted and row["write_state"] == "written",
+        metadata_target=MetadataTarget(row["target"] or "none"),
+        notes=_notes(row, is_failed=is_failed),
+        duration_s=(row["duration_ms"] or 0) / 1000,
+        thumbnail_path=cache_path(row["thumbnail"]),
+    )
+
+
+def _suggested(row: sqlite3.Row) -> Tags:
+    if row["caption"] is None:
+        return Tags()
+    return Tags(row["caption"], keywords_from_json(row["keyword_json"]), row["description"])
+
+
+def _notes(row: sqlite3.Row, *, is_failed: bool) -> tuple[str, ...]:
+    notes = [row["reason_text"]] if is_failed and row["reason_text"] else []
+    notes += [row["note"]] if row["note"] else []
+    notes += json.loads(row["notes"] or "[]")
+    notes += json.loads(row["write_notes"] or "[]")
+    if row["target"] is not None and not row["is_changed"]:
+        notes.append("the file already said all of this; nothing was written")
+    return tuple(notes)

@@ -1,0 +1,133 @@
+"""The work queue: what to ask about next, by priority and position, and what is under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imageworks.models import ImageFormat, ImageState, Priority
+from imageworks.store.records import WorkItem, stored_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imageworks.store.library import Library
+
+
+class WorkQueue:
+    """The library's queue. See `Library`.
+
+    An image is on it at most once. Images that were under way when an engine died come back behind
+    those of their priority that were not: a picture that kills the engine cannot block the rest.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def add(
+        self,
+        run_id: int,
+        image_ids: Sequence[int],
+        *,
+        priority: int = Priority.BATCH,
+        hint: str = "",
+        is_redo: bool = False,
+    ) -> None:
+        """Queues images for a run; one queued already moves to this run and the higher priority."""
+        with self._library.transaction() as connection:
+            last = connection.execute(
+                "SELECT coalesce(max(position), 0) FROM work WHERE is_claimed=0 AND priority=?",
+                (priority,),
+            ).fetchone()[0]
+            connection.executemany(
+                "INSERT INTO work(image_id, run_id, priority, position, hint, is_redo)"
+                " VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET run_id=excluded.run_id,"
+                " priority=max(priority, excluded.priority), hint=excluded.hint,"
+                " is_redo=max(is_redo, excluded.is_redo)",
+                [
+                    (image_id, run_id, priority, position, hint, is_redo)
+                    for position, image_id in enumerate(image_ids, last + 1)
+                ],
+            )
+            connection.executemany(
+                "UPDATE image SET state=?, state_at=?, reason='', reason_text=''"
+                " WHERE id=? AND state<>?",
+                [
+                    (ImageState.QUEUED, self._library.now_ms(), i, ImageState.INFERRING)
+                    for i in image_ids
+                ],
+            )
+
+    def claim(self, limit: int) -> list[WorkItem]:
+        """The next images, marked as under way."""
+        with self._library.transaction() as connection:
+            rows = connection.execute(
+                "SELECT w.*, i.name, i.format, f.path AS folder FROM work w"
+                " JOIN image i ON i.id = w.image_id JOIN folder f ON f.id = i.folder_id"
+                " WHERE w.is_claimed=0 ORDER BY w.priority DESC, w.attempts, w.position LIMIT ?",
+                (limit,),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE work SET is_claimed=1 WHERE image_id=?", [(r["image_id"],) for r in rows]
+            )
+            connection.executemany(
+                "UPDATE image SET state=?, state_at=? WHERE id=?",
+                [(ImageState.INFERRING, self._library.now_ms(), r["image_id"]) for r in rows],
+            )
+        return [
+            WorkItem(
+                image_id=row["image_id"],
+                run_id=row["run_id"],
+                path=stored_path(row["folder"], row["name"]),
+                format=ImageFormat(row["format"]),
+                attempts=row["attempts"],
+                hint=row["hint"],
+                is_redo=bool(row["is_redo"]),
+            )
+            for row in rows
+        ]
+
+    def release(self, image_id: int, *, is_attempt: bool = False) -> None:
+        """Puts a claimed image back.
+
+        Args:
+            image_id: The image.
+            is_attempt: It was tried in vain, so it goes behind those that were not.
+        """
+        with self._library.transaction() as connection:
+            connection.execute(
+                "UPDATE work SET is_claimed=0, attempts=attempts+? WHERE image_id=?",
+                (is_attempt, image_id),
+            )
+            self._library.images.set_state(image_id, ImageState.QUEUED)
+
+    def release_interrupted(self) -> int:
+        """Puts back all that an ended engine had claimed; how many there were."""
+        with self._library.transaction() as connection:
+            claimed = connection.execute("SELECT image_id FROM work WHERE is_claimed=1").fetchall()
+            for row in claimed:
+                self.release(row["image_id"], is_attempt=True)
+        return len(claimed)
+
+    def remove(self, image_id: int) -> None:
+        """Takes an image off the queue; its state is the caller's to set."""
+        with self._library.transaction() as connection:
+            connection.execute("DELETE FROM work WHERE image_id=?", (image_id,))
+
+    def drop_run(self, run_id: int) -> int:
+        """Takes all waiting images of a run off the queue and restores their states."""
+        with self._library.transaction() as connection:
+            rows = connection.execute(
+                "DELETE FROM work WHERE run_id=? AND is_claimed=0 RETURNING image_id", (run_id,)
+            ).fetchall()
+            for row in rows:
+                self._library.images.restore_state(row["image_id"])
+        return len(rows)
+
+    def count(self, run_id: int | None = None) -> int:
+        """How many images wait or are under way, in one run or in all."""
+        condition, values = ("WHERE run_id=?", (run_id,)) if run_id is not None else ("", ())
+        row = self._library.connection.execute(
+            f"SELECT count(*) FROM work {condition}",  # noqa: S608  # fixed parts
+            values,
+        ).fetchone()
+        return int(row[0])

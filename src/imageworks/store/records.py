@@ -1,0 +1,254 @@
+"""What the library hands out: rows as frozen data, and their JSON columns."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from imageworks.models import (
+    ExistingMetadata,
+    ImageFormat,
+    ImageState,
+    Keyword,
+    Origin,
+    Stage,
+    StageAnswer,
+    Suggestion,
+    Tags,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """An image as a list shows it.
+
+    Attributes:
+        caption: Of the decision, else of the latest suggestion; empty before there is one.
+        reason: Short word for why it failed or was skipped, and ``reason_text`` in words.
+        taken_at: When the camera took it, where known.
+        preview_path: The upright picture in the cache, or None when it is not there yet.
+    """
+
+    id: int
+    path: Path
+    state: ImageState
+    caption: str
+    reason: str
+    reason_text: str
+    content_id: str
+    width_px: int
+    height_px: int
+    taken_at: datetime | None
+    preview_path: Path | None
+    thumbnail_path: Path | None
+    suggestion_id: int | None
+    decision_id: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """What the library knew about a file that discovery came upon."""
+
+    id: int
+    format: ImageFormat
+    state: ImageState
+    is_new: bool
+    is_changed: bool
+    is_queued: bool
+    content_id: str
+    fingerprint: str
+    """Of the latest suggestion; empty where there is none."""
+    decided_by: str
+    """``person``, ``run`` or empty."""
+    is_decided: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """An image claimed from the queue."""
+
+    image_id: int
+    run_id: int
+    path: Path
+    format: ImageFormat
+    attempts: int
+    hint: str
+    is_redo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSuggestion:
+    """A suggestion with all that is known about how it came to be."""
+
+    id: int
+    image_id: int
+    run_id: int
+    created_at: datetime
+    suggestion: Suggestion
+    content_id: str
+    fingerprint: str
+    backend: str
+    base_url: str
+    models: Mapping[str, str]
+    prompt_profile: str
+    answers: tuple[StageAnswer, ...]
+    existing: ExistingMetadata
+    timing_s: Mapping[str, float]
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewSuggestion:
+    """A suggestion on its way into the library; the fields are those of `StoredSuggestion`."""
+
+    suggestion: Suggestion
+    content_id: str
+    fingerprint: str
+    backend: str
+    base_url: str
+    models: Mapping[str, str]
+    prompt_profile: str
+    answers: tuple[StageAnswer, ...] = ()
+    existing: ExistingMetadata = field(default_factory=ExistingMetadata)
+    timing_s: Mapping[str, float] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody decided to have in the file; see `models.WriteRequest`."""
+
+    tags: Tags = field(default_factory=Tags)
+    is_caption_edited: bool = False
+    is_description_edited: bool = False
+    removed_keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWrite:
+    """An accepted image whose metadata is not yet on disk."""
+
+    decision_id: int
+    image_id: int
+    run_id: int
+    made_by: str
+    path: Path
+    content_id: str
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run: a batch or a review session. ``status``: pending, running, finished, interrupted."""
+
+    id: int
+    name: str
+    kind: str
+    status: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    worked_s: float
+    config: str
+    totals: Mapping[str, Any]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The engine that works on this library, as it last said of itself."""
+
+    pid: int
+    host: str
+    started_at: datetime
+    heartbeat_ms: int
+    activity: str
+
+
+def stored_path(folder: bytes, name: bytes) -> Path:
+    """A file's path from its two columns."""
+    return Path(os.fsdecode(os.path.join(folder, name)))  # noqa: PTH118  # bytes, not text
+
+
+def cache_path(value: bytes | None) -> Path | None:
+    """An optional path column."""
+    return None if value is None else Path(os.fsdecode(value))
+
+
+def time_of(value_ms: int | None) -> datetime | None:
+    """An optional time column."""
+    return None if value_ms is None else moment(value_ms)
+
+
+def moment(value_ms: int) -> datetime:
+    """A time column."""
+    return datetime.fromtimestamp(value_ms / 1000, tz=UTC)
+
+
+def keywords_to_json(keywords: tuple[Keyword, ...]) -> str:
+    """Keywords as their column holds them."""
+    rows = [
+        {"keyword": k.text, "score": k.score, "origin": str(k.origin), "path": list(k.path)}
+        for k in keywords
+    ]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def keywords_from_json(text: str) -> tuple[Keyword, ...]:
+    """The opposite of `keywords_to_json`."""
+    return tuple(
+        Keyword(row["keyword"], row["score"], Origin(row["origin"]), tuple(row["path"]))
+        for row in json.loads(text)
+    )
+
+
+def tags_to_json(tags: Tags) -> str:
+    """Caption, keywords and description as one column."""
+    return json.dumps(
+        {
+            "caption": tags.caption,
+            "keywords": json.loads(keywords_to_json(tags.keywords)),
+            "description": tags.description,
+        },
+        ensure_ascii=False,
+    )
+
+
+def tags_from_json(text: str) -> Tags:
+    """The opposite of `tags_to_json`."""
+    row = json.loads(text)
+    keywords = keywords_from_json(json.dumps(row["keywords"]))
+    return Tags(row["caption"], keywords, row["description"])
+
+
+def answers_to_json(answers: tuple[StageAnswer, ...]) -> str:
+    """Exchanges with a model as one column."""
+    return json.dumps([asdict(answer) for answer in answers], ensure_ascii=False)
+
+
+def answers_from_json(text: str) -> tuple[StageAnswer, ...]:
+    """The opposite of `answers_to_json`."""
+    return tuple(
+        StageAnswer(**{**row, "stages": tuple(Stage(s) for s in row["stages"])})
+        for row in json.loads(text)
+    )
+
+
+def existing_to_json(existing: ExistingMetadata) -> str:
+    """A file's metadata as one column."""
+    return json.dumps(asdict(existing), ensure_ascii=False)
+
+
+def existing_from_json(text: str) -> ExistingMetadata:
+    """The opposite of `existing_to_json`."""
+    row = json.loads(text)
+    known = {f.name: row[f.name] for f in fields(ExistingMetadata) if f.name in row}
+    for name in ("keywords", "hierarchical_keywords"):
+        known[name] = tuple(known.get(name, ()))
+    return ExistingMetadata(**known)

@@ -1,0 +1,115 @@
+"""Runs: batches and review sessions, with the config they were made with."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from imageworks.store.records import RunRow, moment, time_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from imageworks.store.library import Library
+
+
+class Runs:
+    """The library's runs. See `Library`."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def create(self, kind: str, config: str, *, status: str = "pending") -> RunRow:
+        """Adds a run of kind ``batch`` or ``review``, named after the moment."""
+        now_ms = self._library.now_ms()
+        name = f"{moment(now_ms):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        with self._library.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO run(name, kind, status, created, config) VALUES (?,?,?,?,?)"
+                " RETURNING *",
+                (name, kind, status, now_ms, config),
+            ).fetchone()
+        return _run(row)
+
+    def find_unfinished(self, kind: str, config: str) -> RunRow | None:
+        """The newest run of the same kind and config that did not come to its end."""
+        row = self._library.connection.execute(
+            "SELECT * FROM run WHERE kind=? AND config=? AND status IN ('running', 'interrupted')"
+            " ORDER BY id DESC LIMIT 1",
+            (kind, config),
+        ).fetchone()
+        return None if row is None else _run(row)
+
+    def next_pending(self) -> RunRow | None:
+        """The oldest batch that waits for an engine."""
+        row = self._library.connection.execute(
+            "SELECT * FROM run WHERE kind='batch' AND status='pending' ORDER BY id LIMIT 1"
+        ).fetchone()
+        return None if row is None else _run(row)
+
+    def get(self, run_id: int) -> RunRow:
+        """One run; KeyError when there is none."""
+        row = self._library.connection.execute("SELECT * FROM run WHERE id=?", (run_id,)).fetchone()
+        if row is None:
+            raise KeyError(run_id)
+        return _run(row)
+
+    def find(self, name: str) -> RunRow | None:
+        """The run of that name, or the latest batch for ``last``."""
+        query = "SELECT * FROM run WHERE name=?"
+        values: tuple[str, ...] = (name,)
+        if name == "last":
+            query = "SELECT * FROM run WHERE kind='batch' ORDER BY id DESC LIMIT 1"
+            values = ()
+        row = self._library.connection.execute(query, values).fetchone()
+        return None if row is None else _run(row)
+
+    def latest(self, limit: int, *, kind: str = "batch") -> list[RunRow]:
+        """The newest runs of a kind, newest first."""
+        rows = self._library.connection.execute(
+            "SELECT * FROM run WHERE kind=? ORDER BY id DESC LIMIT ?", (kind, limit)
+        )
+        return [_run(row) for row in rows]
+
+    def start(self, run_id: int) -> None:
+        """Marks a run as running; a resumed one keeps its first start."""
+        with self._library.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET status='running', started=coalesce(started, ?), ended=NULL,"
+                " message='' WHERE id=?",
+                (self._library.now_ms(), run_id),
+            )
+
+    def add_progress(self, run_id: int, *, worked_ms: int, totals: Mapping[str, Any]) -> None:
+        """Adds working time and replaces the totals that screens show."""
+        with self._library.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET worked_ms=worked_ms+?, totals=? WHERE id=?",
+                (worked_ms, json.dumps(dict(totals)), run_id),
+            )
+
+    def end(self, run_id: int, status: str, *, message: str = "") -> None:
+        """Marks a run as ``finished``, ``interrupted`` or ``stopped``, with a word why."""
+        with self._library.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET status=?, ended=?, message=? WHERE id=?",
+                (status, self._library.now_ms(), message, run_id),
+            )
+
+
+def _run(row: sqlite3.Row) -> RunRow:
+    return RunRow(
+        id=row["id"],
+        name=row["name"],
+        kind=row["kind"],
+        status=row["status"],
+        created_at=moment(row["created"]),
+        started_at=time_of(row["started"]),
+        ended_at=time_of(row["ended"]),
+        worked_s=row["worked_ms"] / 1000,
+        config=row["config"],
+        totals=json.loads(row["totals"]),
+        message=row["message"],
+    )

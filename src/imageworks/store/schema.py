@@ -1,0 +1,108 @@
+"""The library's tables, and the steps from every released version to this one.
+
+Paths are stored as the file system's own bytes (`os.fsencode`), because a name need not be UTF-8.
+Times are milliseconds since the epoch, UTC. Measured at a million rows in the design's facts on
+scale: keyset pages, a tally kept by triggers, FTS5 with external content (contentless tables with
+deletes need SQLite 3.43; STRICT needs 3.37).
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x50544147
+"""``PTAG``, in the file's header (sqlite.org, "Database File Format", section 1.3.17)."""
+
+OLDEST_SQLITE = (3, 37, 0)
+
+_VERSION_1 = """
+CREATE TABLE folder(
+  id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, mtime_ns INTEGER) STRICT;
+CREATE TABLE image(
+  id INTEGER PRIMARY KEY, folder_id INTEGER NOT NULL REFERENCES folder, name BLOB NOT NULL,
+  format TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+  content TEXT, width INTEGER, height INTEGER, taken INTEGER, perceptual_hash TEXT,
+  preview BLOB, thumbnail BLOB, note TEXT NOT NULL DEFAULT '',
+  state TEXT NOT NULL DEFAULT 'discovered', state_at INTEGER NOT NULL,
+  reason TEXT NOT NULL DEFAULT '', reason_text TEXT NOT NULL DEFAULT '',
+  suggestion_id INTEGER, decision_id INTEGER, UNIQUE(folder_id, name)) STRICT;
+CREATE INDEX image_state ON image(state, id);
+CREATE INDEX image_taken ON image(taken, id);
+CREATE INDEX image_content ON image(content) WHERE content IS NOT NULL;
+CREATE TABLE run(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
+  created INTEGER NOT NULL, started INTEGER, ended INTEGER, worked_ms INTEGER NOT NULL DEFAULT 0,
+  config TEXT NOT NULL, totals TEXT NOT NULL DEFAULT '{}', message TEXT NOT NULL DEFAULT '') STRICT;
+CREATE INDEX run_status ON run(status, id);
+CREATE TABLE suggestion(
+  id INTEGER PRIMARY KEY, image_id INTEGER NOT NULL REFERENCES image,
+  run_id INTEGER NOT NULL REFERENCES run, created INTEGER NOT NULL, content TEXT NOT NULL,
+  fingerprint TEXT NOT NULL, backend TEXT NOT NULL, base_url TEXT NOT NULL, models TEXT NOT NULL,
+  profile TEXT NOT NULL, caption TEXT NOT NULL, keywords TEXT NOT NULL, description TEXT NOT NULL,
+  keyword_json TEXT NOT NULL, notes TEXT NOT NULL, answers TEXT NOT NULL, existing TEXT NOT NULL,
+  timing TEXT NOT NULL, duration_ms INTEGER NOT NULL) STRICT;
+CREATE INDEX suggestion_image ON suggestion(image_id, id);
+CREATE INDEX suggestion_asked ON suggestion(content, fingerprint);
+CREATE TABLE decision(
+  id INTEGER PRIMARY KEY, image_id INTEGER NOT NULL REFERENCES image, suggestion_id INTEGER,
+  run_id INTEGER NOT NULL REFERENCES run, at INTEGER NOT NULL, made_by TEXT NOT NULL,
+  kind TEXT NOT NULL, state_before TEXT NOT NULL, previous_id INTEGER, tags TEXT NOT NULL,
+  is_caption_edited INTEGER NOT NULL, is_description_edited INTEGER NOT NULL,
+  removed TEXT NOT NULL, write_state TEXT NOT NULL DEFAULT 'none',
+  write_after INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX decision_image ON decision(image_id, id);
+CREATE INDEX decision_intended ON decision(id) WHERE write_state = 'intended';
+CREATE TABLE write_journal(
+  id INTEGER PRIMARY KEY, decision_id INTEGER NOT NULL REFERENCES decision,
+  image_id INTEGER NOT NULL REFERENCES image, at INTEGER NOT NULL, target TEXT NOT NULL,
+  target_path BLOB, is_changed INTEGER NOT NULL, identity_before TEXT NOT NULL,
+  identity_after TEXT NOT NULL, before TEXT NOT NULL, notes TEXT NOT NULL,
+  undo BLOB NOT NULL) STRICT;
+CREATE INDEX write_journal_image ON write_journal(image_id, id);
+CREATE INDEX write_journal_decision ON write_journal(decision_id);
+CREATE TABLE draft(
+  image_id INTEGER PRIMARY KEY REFERENCES image, tags TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+CREATE TABLE work(
+  image_id INTEGER PRIMARY KEY REFERENCES image, run_id INTEGER NOT NULL REFERENCES run,
+  priority INTEGER NOT NULL, position INTEGER NOT NULL, is_claimed INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0, hint TEXT NOT NULL DEFAULT '',
+  is_redo INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX work_order ON work(is_claimed, priority DESC, attempts, position);
+CREATE INDEX work_run ON work(run_id);
+CREATE TABLE outcome(
+  run_id INTEGER NOT NULL REFERENCES run, image_id INTEGER NOT NULL REFERENCES image,
+  at INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  is_reported INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(run_id, image_id)) STRICT, WITHOUT ROWID;
+CREATE INDEX outcome_unreported ON outcome(run_id, at) WHERE is_reported = 0;
+CREATE TABLE request(
+  run_id INTEGER NOT NULL, id INTEGER NOT NULL, image_id INTEGER NOT NULL, at INTEGER NOT NULL,
+  stages TEXT NOT NULL, model TEXT NOT NULL, attempts INTEGER NOT NULL, reason TEXT NOT NULL,
+  total_ms INTEGER NOT NULL, ttft_ms INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,
+  PRIMARY KEY(run_id, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE wish(
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL) STRICT;
+CREATE TABLE lease(
+  id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, host TEXT NOT NULL,
+  started INTEGER NOT NULL, heartbeat INTEGER NOT NULL, activity TEXT NOT NULL) STRICT;
+CREATE TABLE memory(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE VIRTUAL TABLE fts USING fts5(caption, keywords, description,
+  content='suggestion', content_rowid='id', tokenize="unicode61 remove_diacritics 2");
+CREATE TRIGGER suggestion_ai AFTER INSERT ON suggestion BEGIN
+  INSERT INTO fts(rowid, caption, keywords, description)
+    VALUES (new.id, new.caption, new.keywords, new.description); END;
+CREATE TRIGGER suggestion_ad AFTER DELETE ON suggestion BEGIN
+  INSERT INTO fts(fts, rowid, caption, keywords, description)
+    VALUES ('delete', old.id, old.caption, old.keywords, old.description); END;
+CREATE TABLE tally(
+  folder_id INTEGER NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL,
+  PRIMARY KEY(folder_id, state)) STRICT, WITHOUT ROWID;
+CREATE TRIGGER image_ai AFTER INSERT ON image BEGIN
+  INSERT INTO tally VALUES (new.folder_id, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
+CREATE TRIGGER image_ad AFTER DELETE ON image BEGIN
+  UPDATE tally SET n = n - 1 WHERE folder_id = old.folder_id AND state = old.state; END;
+CREATE TRIGGER image_au AFTER UPDATE OF state, folder_id ON image
+  WHEN old.state <> new.state OR old.folder_id <> new.folder_id BEGIN
+  UPDATE tally SET n = n - 1 WHERE folder_id = old.folder_id AND state = old.state;
+  INSERT INTO tally VALUES (new.folder_id, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+"""``MIGRATIONS[n]`` takes a library from version n to n + 1 (``PRAGMA user_version``)."""

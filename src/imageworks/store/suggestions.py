@@ -1,0 +1,116 @@
+"""Suggestions: recorded before the next picture is asked about, and found again by content."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from imageworks.models import ImageState, Suggestion, Tags
+from imageworks.store.records import (
+    NewSuggestion,
+    StoredSuggestion,
+    answers_from_json,
+    answers_to_json,
+    existing_from_json,
+    existing_to_json,
+    keywords_from_json,
+    keywords_to_json,
+    moment,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from imageworks.store.library import Library
+
+
+class Suggestions:
+    """The library's suggestions. See `Library`."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def record(self, image_id: int, run_id: int, new: NewSuggestion) -> int:
+        """Keeps a suggestion, marks its image ``suggested`` and takes it off the queue."""
+        tags = new.suggestion.tags
+        with self._library.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO suggestion(image_id, run_id, created, content, fingerprint, backend,"
+                " base_url, models, profile, caption, keywords, description, keyword_json, notes,"
+                " answers, existing, timing, duration_ms)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                (
+                    *(image_id, run_id, self._library.now_ms(), new.content_id, new.fingerprint),
+                    *(new.backend, new.base_url, json.dumps(dict(new.models)), new.prompt_profile),
+                    *(tags.caption, "\n".join(k.text for k in tags.keywords), tags.description),
+                    keywords_to_json(tags.keywords),
+                    json.dumps(new.suggestion.notes, ensure_ascii=False),
+                    answers_to_json(new.answers),
+                    existing_to_json(new.existing),
+                    json.dumps(dict(new.timing_s)),
+                    round(new.duration_s * 1000),
+                ),
+            ).fetchone()
+            suggestion_id = int(row["id"])
+            self._record_requests(connection, image_id, run_id, new)
+            connection.execute(
+                "UPDATE image SET suggestion_id=?, decision_id=NULL, state=?, state_at=?,"
+                " reason='', reason_text='' WHERE id=?",
+                (suggestion_id, ImageState.SUGGESTED, self._library.now_ms(), image_id),
+            )
+            connection.execute("DELETE FROM work WHERE image_id=?", (image_id,))
+            return suggestion_id
+
+    def get(self, suggestion_id: int) -> StoredSuggestion | None:
+        """One suggestion, or None."""
+        row = self._library.connection.execute(
+            "SELECT * FROM suggestion WHERE id=?", (suggestion_id,)
+        ).fetchone()
+        return None if row is None else _stored(row)
+
+    def find_asked(self, content_id: str, fingerprint: str) -> StoredSuggestion | None:
+        """The newest suggestion for this picture data that was asked in this same way."""
+        row = self._library.connection.execute(
+            "SELECT * FROM suggestion WHERE content=? AND fingerprint=? ORDER BY id DESC LIMIT 1",
+            (content_id, fingerprint),
+        ).fetchone()
+        return None if row is None else _stored(row)
+
+    def _record_requests(
+        self, connection: sqlite3.Connection, image_id: int, run_id: int, new: NewSuggestion
+    ) -> None:
+        last = connection.execute(
+            "SELECT coalesce(max(id), 0) FROM request WHERE run_id=?", (run_id,)
+        ).fetchone()[0]
+        for number, answer in enumerate(new.answers, last + 1):
+            connection.execute(
+                "INSERT INTO request VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    *(run_id, number, image_id, self._library.now_ms()),
+                    *("+".join(answer.stages), answer.model, answer.attempts, "ok"),
+                    round(answer.duration_s * 1000),
+                    None if answer.ttft_s is None else round(answer.ttft_s * 1000),
+                    *(answer.prompt_tokens, answer.completion_tokens),
+                ),
+            )
+
+
+def _stored(row: sqlite3.Row) -> StoredSuggestion:
+    tags = Tags(row["caption"], keywords_from_json(row["keyword_json"]), row["description"])
+    return StoredSuggestion(
+        id=row["id"],
+        image_id=row["image_id"],
+        run_id=row["run_id"],
+        created_at=moment(row["created"]),
+        suggestion=Suggestion(tags, tuple(json.loads(row["notes"]))),
+        content_id=row["content"],
+        fingerprint=row["fingerprint"],
+        backend=row["backend"],
+        base_url=row["base_url"],
+        models=json.loads(row["models"]),
+        prompt_profile=row["profile"],
+        answers=answers_from_json(row["answers"]),
+        existing=existing_from_json(row["existing"]),
+        timing_s=json.loads(row["timing"]),
+        duration_s=row["duration_ms"] / 1000,
+    )
