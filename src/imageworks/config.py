@@ -250,6 +250,22 @@ class PersonalTaggerConfig:
         """Whether an unattended run accepts and writes what it gets."""
         return not (self.dry_run or self.no_meta or self.review_later)
 
+    def with_absolute_paths(self, working_dir: Path) -> PersonalTaggerConfig:
+        """The same settings with every path made absolute, links not resolved."""
+
+        def absolute(path: Path) -> Path:
+            return Path(os.path.normpath(working_dir / path.expanduser()))
+
+        return replace(
+            self,
+            input_paths=tuple(absolute(path) for path in self.input_paths),
+            registry_path=absolute(self.registry_path),
+            output_jsonl=absolute(self.output_jsonl),
+            summary_path=absolute(self.summary_path),
+            metrics_path=absolute(self.metrics_path),
+            store_path=None if self.store_path is None else absolute(self.store_path),
+        )
+
     def to_json(self) -> str:
         """The settings that differ from their defaults, without secrets, as a JSON object."""
         changed = {

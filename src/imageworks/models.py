@@ -356,7 +356,10 @@ class DecisionMark:
 
 @dataclass(frozen=True, slots=True)
 class PersonalTaggerRecord:
-    """One image's outcome in a run: a line of the JSONL output (contract, section 6)."""
+    """One image's outcome in a run: a line of the JSONL output (contract, section 6).
+
+    ``reason`` is the short word for a failure.
+    """
 
     image: Path
     state: ImageState
@@ -376,6 +379,7 @@ class PersonalTaggerRecord:
     notes: tuple[str, ...] = ()
     duration_s: float = 0.0
     thumbnail_path: Path | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

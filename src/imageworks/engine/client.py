@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -109,8 +108,8 @@ class EngineClient:
 
     def request_scan(self, folders: Sequence[Path]) -> None:
         """Asks the engine to look for new files in these folders without asking about them."""
-        paths = [os.fsdecode(folder) for folder in folders]
-        self._library.session.wish("scan", json.dumps(paths))
+        config = replace(self._config, input_paths=tuple(folders))
+        self._library.session.wish("scan", config.to_json())
         self.ensure_running()
 
     def view(self) -> EngineView:

@@ -28,7 +28,7 @@ class Progress:
         concurrency: Requests allowed at once.
         is_scanning: Folders are still being walked.
         stages: Seconds per stage, ``{stage: {count, avg, p50, p95…}}``.
-        tokens: Prompt and completion tokens and tokens per second.
+        tokens: ``{prompt, completion, per_s}``; per second counts completion tokens.
         retries: Requests sent again.
         failures: Failed images per reason.
         message: What the engine waits for, if it does.

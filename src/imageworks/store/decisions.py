@@ -217,17 +217,39 @@ class Decisions:
         with self._library.transaction() as connection:
             self._end_write(connection, write, "failed", ImageState.FAILED, (reason, reason_text))
 
-    def retry_failed_write(self, image_id: int) -> bool:
-        """Puts a failed write on the list again; False when the image has none."""
-        with self._library.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE decision SET write_state='intended', write_after=0 WHERE id="
-                "(SELECT decision_id FROM image WHERE id=?) AND write_state='failed'",
-                (image_id,),
-            ).rowcount
-            if changed:
-                self._library.images.set_state(image_id, ImageState.ACCEPTED)
-            return changed > 0
+    def has_due_writes(self) -> bool:
+        """Whether `begin_writes` would find something; takes no lock."""
+        row = self._library.connection.execute(
+            "SELECT 1 FROM decision WHERE write_state='intended' AND write_after <= ? LIMIT 1",
+            (self._library.now_ms(),),
+        ).fetchone()
+        return row is not None
+
+    def retry(self, image_id: int, run_id: int) -> None:
+        """Decides the same again for an image whose write failed, so that it is written anew."""
+        row = self._library.connection.execute(
+            "SELECT d.* FROM decision d JOIN image i ON i.decision_id = d.id WHERE i.id=?",
+            (image_id,),
+        ).fetchone()
+        self.decide(image_id, run_id, DecisionKind.ACCEPT, by=row["made_by"], choice=_choice(row))
+
+    def failed_writes(self) -> list[int]:
+        """Images whose accepted metadata could not be written."""
+        rows = self._library.connection.execute(
+            "SELECT i.id FROM image i JOIN decision d ON d.id = i.decision_id"
+            " WHERE i.state=? AND d.write_state='failed' ORDER BY i.id",
+            (ImageState.FAILED,),
+        )
+        return [row[0] for row in rows]
+
+    def count_for_run(self, run_id: int) -> int:
+        """How many of a run's accepted images are not yet on disk."""
+        row = self._library.connection.execute(
+            "SELECT count(*) FROM decision WHERE write_state IN ('intended', 'writing')"
+            " AND run_id=?",
+            (run_id,),
+        ).fetchone()
+        return int(row[0])
 
     def _supersede(self, connection: sqlite3.Connection, decision_id: int | None) -> None:
         row = connection.execute(

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from imageworks.store.library import Library
 
 _RECORD = """
-SELECT o.run_id, o.image_id, o.at, o.state AS outcome_state, i.name, f.path AS folder, i.content,
+SELECT o.run_id, o.image_id, o.at, o.state AS outcome_state,
+  o.reason AS outcome_reason,
+  o.note AS outcome_note, i.name, f.path AS folder, i.content,
   i.thumbnail, i.reason, i.reason_text, i.note, r.name AS run_name, s.caption, s.description,
   s.keyword_json, s.backend, s.base_url, s.models, s.profile, s.answers, s.timing, s.duration_ms,
   s.notes, d.kind AS decided, d.made_by, d.at AS decided_at, d.tags, d.write_state,
@@ -47,15 +49,24 @@ class Outcomes:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def record(self, run_id: int, image_id: int, state: ImageState, *, reason: str = "") -> None:
+    def record(
+        self, run_id: int, image_id: int, state: ImageState, *, reason: str = "", note: str = ""
+    ) -> None:
         """Notes what became of an image in a run; a later outcome replaces an earlier one."""
         with self._library.transaction() as connection:
             connection.execute(
-                "INSERT INTO outcome(run_id, image_id, at, state, reason) VALUES (?,?,?,?,?)"
-                " ON CONFLICT DO UPDATE SET at=excluded.at, state=excluded.state,"
-                " reason=excluded.reason, is_reported=0",
-                (run_id, image_id, self._library.now_ms(), state, reason),
+                "INSERT INTO outcome(run_id, image_id, at, state, reason, note)"
+                " VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET at=excluded.at,"
+                " state=excluded.state, reason=excluded.reason, note=excluded.note, is_reported=0",
+                (run_id, image_id, self._library.now_ms(), state, reason, note),
             )
+
+    def image_ids(self, run_id: int) -> set[int]:
+        """The images that have an outcome in a run."""
+        rows = self._library.connection.execute(
+            "SELECT image_id FROM outcome WHERE run_id=?", (run_id,)
+        )
+        return {row[0] for row in rows}
 
     def unreported(self, run_id: int, limit: int) -> list[tuple[int, PersonalTaggerRecord]]:
         """Image ids with their records that are not in the JSONL yet, oldest first."""
@@ -80,19 +91,21 @@ class Outcomes:
         )
         return (_record(row) for row in rows)
 
-    def counts(self, run_id: int) -> dict[str, int]:
-        """Images of a run by outcome."""
+    def counts(self, run_id: int, *, is_reported: bool = False) -> dict[str, int]:
+        """Images of a run by outcome; of those in the JSONL only when asked so."""
         rows = self._library.connection.execute(
-            "SELECT state, count(*) AS n FROM outcome WHERE run_id=? GROUP BY state", (run_id,)
+            "SELECT state, count(*) AS n FROM outcome WHERE run_id=? AND is_reported >= ?"
+            " GROUP BY state",
+            (run_id, is_reported),
         )
         return {row["state"]: row["n"] for row in rows}
 
-    def failures(self, run_id: int) -> dict[str, int]:
-        """Failed images of a run by reason."""
+    def failures(self, run_id: int, *, is_reported: bool = False) -> dict[str, int]:
+        """Failed images of a run by reason, most frequent first."""
         rows = self._library.connection.execute(
             "SELECT reason, count(*) AS n FROM outcome WHERE run_id=? AND state='failed'"
-            " GROUP BY reason ORDER BY n DESC",
-            (run_id,),
+            " AND is_reported >= ? GROUP BY reason ORDER BY n DESC",
+            (run_id, is_reported),
         )
         return {row["reason"]: row["n"] for row in rows}
 
@@ -119,6 +132,7 @@ def _record(row: sqlite3.Row) -> PersonalTaggerRecord:
         decision=decision,
         is_metadata_written=is_accepted and row["write_state"] == "written",
         metadata_target=MetadataTarget(row["target"] or "none"),
+        reason=row["outcome_reason"],
         notes=_notes(row, is_failed=is_failed),
         duration_s=(row["duration_ms"] or 0) / 1000,
         thumbnail_path=cache_path(row["thumbnail"]),
@@ -133,7 +147,7 @@ def _suggested(row: sqlite3.Row) -> Tags:
 
 def _notes(row: sqlite3.Row, *, is_failed: bool) -> tuple[str, ...]:
     notes = [row["reason_text"]] if is_failed and row["reason_text"] else []
-    notes += [row["note"]] if row["note"] else []
+    notes += [note for note in (row["note"], row["outcome_note"]) if note]
     notes += json.loads(row["notes"] or "[]")
     notes += json.loads(row["write_notes"] or "[]")
     if row["target"] is not None and not row["is_changed"]:

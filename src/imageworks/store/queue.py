@@ -57,14 +57,15 @@ class WorkQueue:
                 ],
             )
 
-    def claim(self, limit: int) -> list[WorkItem]:
-        """The next images, marked as under way."""
+    def claim(self, run_id: int, limit: int) -> list[WorkItem]:
+        """A run's next images, marked as under way."""
         with self._library.transaction() as connection:
             rows = connection.execute(
                 "SELECT w.*, i.name, i.format, f.path AS folder FROM work w"
                 " JOIN image i ON i.id = w.image_id JOIN folder f ON f.id = i.folder_id"
-                " WHERE w.is_claimed=0 ORDER BY w.priority DESC, w.attempts, w.position LIMIT ?",
-                (limit,),
+                " WHERE w.run_id=? AND w.is_claimed=0"
+                " ORDER BY w.priority DESC, w.attempts, w.position LIMIT ?",
+                (run_id, limit),
             ).fetchall()
             connection.executemany(
                 "UPDATE work SET is_claimed=1 WHERE image_id=?", [(r["image_id"],) for r in rows]
@@ -108,6 +109,15 @@ class WorkQueue:
                 self.release(row["image_id"], is_attempt=True)
         return len(claimed)
 
+    def release_claims(self, run_id: int) -> None:
+        """Puts back what a run has claimed, without counting an attempt: the run was stopped."""
+        with self._library.transaction() as connection:
+            claimed = connection.execute(
+                "SELECT image_id FROM work WHERE is_claimed=1 AND run_id=?", (run_id,)
+            ).fetchall()
+            for row in claimed:
+                self.release(row["image_id"])
+
     def remove(self, image_id: int) -> None:
         """Takes an image off the queue; its state is the caller's to set."""
         with self._library.transaction() as connection:
@@ -122,6 +132,13 @@ class WorkQueue:
             for row in rows:
                 self._library.images.restore_state(row["image_id"])
         return len(rows)
+
+    def is_empty(self, run_id: int) -> bool:
+        """Whether nothing of a run waits or is under way."""
+        row = self._library.connection.execute(
+            "SELECT 1 FROM work WHERE run_id=? LIMIT 1", (run_id,)
+        ).fetchone()
+        return row is None
 
     def count(self, run_id: int | None = None) -> int:
         """How many images wait or are under way, in one run or in all."""

@@ -10,7 +10,7 @@ from imageworks.store.records import RunRow, moment, time_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from imageworks.store.library import Library
 
@@ -89,6 +89,32 @@ class Runs:
                 "UPDATE run SET worked_ms=worked_ms+?, totals=? WHERE id=?",
                 (worked_ms, json.dumps(dict(totals)), run_id),
             )
+
+    def measurements(self, run_id: int) -> Iterator[tuple[Mapping[str, float], int]]:
+        """Per suggestion made in a run: seconds per stage or phase, and the retries it took."""
+        rows = self._library.connection.execute(
+            "SELECT s.timing, coalesce((SELECT sum(q.attempts - 1) FROM request q"
+            " WHERE q.run_id = s.run_id AND q.image_id = s.image_id), 0) AS retries"
+            " FROM suggestion s WHERE s.run_id=?",
+            (run_id,),
+        )
+        return ((json.loads(row["timing"]), row["retries"]) for row in rows)
+
+    def models(self, run_id: int) -> dict[str, str]:
+        """The models behind a run's newest suggestion, by stage; empty before there is one."""
+        row = self._library.connection.execute(
+            "SELECT models FROM suggestion WHERE run_id=? ORDER BY id DESC LIMIT 1", (run_id,)
+        ).fetchone()
+        return {} if row is None else dict(json.loads(row["models"]))
+
+    def tokens(self, run_id: int) -> tuple[int, int]:
+        """Prompt and completion tokens of a run, as the servers counted them."""
+        row = self._library.connection.execute(
+            "SELECT coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)"
+            " FROM request WHERE run_id=?",
+            (run_id,),
+        ).fetchone()
+        return int(row[0]), int(row[1])
 
     def end(self, run_id: int, status: str, *, message: str = "") -> None:
         """Marks a run as ``finished``, ``interrupted`` or ``stopped``, with a word why."""

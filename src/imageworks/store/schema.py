@@ -65,12 +65,12 @@ CREATE TABLE work(
   priority INTEGER NOT NULL, position INTEGER NOT NULL, is_claimed INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0, hint TEXT NOT NULL DEFAULT '',
   is_redo INTEGER NOT NULL DEFAULT 0) STRICT;
-CREATE INDEX work_order ON work(is_claimed, priority DESC, attempts, position);
-CREATE INDEX work_run ON work(run_id);
+CREATE INDEX work_order ON work(run_id, is_claimed, priority DESC, attempts, position);
 CREATE TABLE outcome(
   run_id INTEGER NOT NULL REFERENCES run, image_id INTEGER NOT NULL REFERENCES image,
   at INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
-  is_reported INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(run_id, image_id)) STRICT, WITHOUT ROWID;
+  note TEXT NOT NULL DEFAULT '', is_reported INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(run_id, image_id)) STRICT, WITHOUT ROWID;
 CREATE INDEX outcome_unreported ON outcome(run_id, at) WHERE is_reported = 0;
 CREATE TABLE request(
   run_id INTEGER NOT NULL, id INTEGER NOT NULL, image_id INTEGER NOT NULL, at INTEGER NOT NULL,

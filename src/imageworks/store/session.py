@@ -63,6 +63,8 @@ class SessionMemory:
 
     def take_wishes(self) -> list[tuple[str, str]]:
         """All wishes as (kind, value), oldest first, taken off the list."""
+        if self._library.connection.execute("SELECT 1 FROM wish LIMIT 1").fetchone() is None:
+            return []  # looking takes no lock
         with self._library.transaction() as connection:
             rows = connection.execute("DELETE FROM wish RETURNING id, kind, value").fetchall()
         return [(row["kind"], row["value"]) for row in sorted(rows, key=lambda row: row["id"])]

@@ -1,0 +1,164 @@
+"""From words to a command, and from its errors to one clear line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imageworks.cli.flags import add_setting_flags, setting_flags_of
+from imageworks.config import PersonalTaggerConfig, PersonalTaggerSettings, load_settings
+from imageworks.errors import ExitStatus, ImageworksError
+from imageworks.logs import log_level, log_to_stderr
+from imageworks.paths import AppPaths, app_paths
+from imageworks.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "ptag"
+DESCRIPTION = (
+    "Review what a local vision-language model says about your photographs, in a terminal;"
+    " XMP is written only after you accept."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its module in this room, and what ``--help`` says of it.
+
+    Attributes:
+        module: Has ``add_arguments(parser)`` and ``run(context) -> int``.
+        settings: Names of the settings that are flags of it; None for all.
+    """
+
+    module: str
+    help: str
+    settings: tuple[str, ...] | None = ()
+
+
+_REVIEW_SETTINGS = (
+    *("recursive", "backend", "base_url", "api_key", "timeout", "model", "prompt_profile"),
+    *("max_keywords", "backup_originals", "overwrite_metadata", "sidecar", "fields", "theme"),
+    "store_path",
+)
+_BACKEND_SETTINGS = (
+    *("backend", "base_url", "api_key", "timeout", "model", "caption_model", "keyword_model"),
+    *("description_model", "prompt_profile", "use_registry", "registry_path", "caption_role"),
+    *("keyword_role", "description_role"),
+)
+_REPORT_SETTINGS = ("store_path", "output_jsonl", "summary_path")
+_DOCTOR_SETTINGS = (*_BACKEND_SETTINGS, "store_path")
+COMMANDS: dict[str, Command] = {
+    "review": Command("review", "open the workstation (also: ptag [PATH…])", _REVIEW_SETTINGS),
+    "run": Command("run", "tag folders unattended: ask, write XMP, report", None),
+    "apply": Command("apply", "write what was accepted and is not yet on disk", ("store_path",)),
+    "status": Command("status", "what waits, what runs, what failed", ("store_path",)),
+    "report": Command("report", "write a run's reports again", _REPORT_SETTINGS),
+    "metrics": Command("metrics", "compare past runs by model and profile", ("metrics_path",)),
+    "preflight": Command("preflight", "probe the model server, one line each", _BACKEND_SETTINGS),
+    "models": Command("models", "registry entries, and what roles resolve to", _BACKEND_SETTINGS),
+    "profiles": Command("profiles", "list, show or copy prompt profiles"),
+    "doctor": Command("doctor", "check this machine, say how to mend it", _DOCTOR_SETTINGS),
+    "demo": Command("demo", "the whole loop on sample photographs, offline"),
+}
+ALIASES = {"list-registry": "models"}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a command gets.
+
+    Attributes:
+        options: The command's own arguments.
+        settings: All settings with their sources.
+        config: The same, frozen, with every path made absolute.
+    """
+
+    options: argparse.Namespace
+    settings: PersonalTaggerSettings
+    config: PersonalTaggerConfig
+    paths: AppPaths
+
+    @property
+    def library_path(self) -> Path:
+        """The store that the settings name."""
+        return self.config.store_path or self.paths.library
+
+
+def run_command_line(words: Sequence[str]) -> int:
+    """Runs one command; errors become one line on standard error and an exit status."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ptag status | head` ends quietly
+    parser = build_parser()
+    options = parser.parse_args(with_default_command(words))
+    try:
+        return _run(options)
+    except ImageworksError as error:
+        complain(error)
+        return int(error.exit_status)
+    except KeyboardInterrupt:
+        return int(ExitStatus.INTERRUPTED)
+
+
+def with_default_command(words: Sequence[str]) -> list[str]:
+    """The words with ``review`` before them when they do not begin with a command."""
+    first = words[0] if words else ""
+    if first in COMMANDS or first in ALIASES or first in {"-h", "--help", "--version"}:
+        return list(words)
+    return ["review", *words]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; help texts come from the settings' declarations."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        epilog="`ptag COMMAND --help` tells more. `ptag PATH…` opens the workstation.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        aliases = [alias for alias, target in ALIASES.items() if target == name]
+        sub = commands.add_parser(
+            name,
+            help=command.help,
+            description=f"{command.help[0].upper()}{command.help[1:]}.",
+            aliases=aliases,
+            allow_abbrev=False,
+        )
+        _module(command).add_arguments(sub)
+        add_setting_flags(sub, command.settings)
+        sub.set_defaults(command=name)
+    return parser
+
+
+def complain(error: ImageworksError) -> None:
+    """Says what went wrong, and what to try, on standard error."""
+    sys.stderr.write(f"{PROGRAM}: {one_line(error.message, limit=2000)}\n")
+    if error.hint:
+        sys.stderr.write(f"  hint: {one_line(error.hint, limit=2000)}\n")
+
+
+def _run(options: argparse.Namespace) -> int:
+    log_to_stderr(log_level(os.environ))
+    paths = app_paths()
+    working_dir = Path.cwd()
+    settings = load_settings(
+        paths,
+        working_dir=working_dir,
+        environment=os.environ,
+        flags=setting_flags_of(options),
+    )
+    config = settings.resolve().with_absolute_paths(working_dir)
+    context = Context(options=options, settings=settings, config=config, paths=paths)
+    return int(_module(COMMANDS[options.command]).run(context))
+
+
+def _module(command: Command):  # type: ignore[no-untyped-def]  # noqa: ANN202  # a module by name
+    return importlib.import_module(f"imageworks.cli.{command.module}")

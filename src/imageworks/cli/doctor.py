@@ -1,0 +1,174 @@
+"""`ptag doctor`: checks this machine, and says how to mend what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imageworks.cli.preflight import probe
+from imageworks.config import SECRET_SETTINGS, find_project_file, setting_default, setting_specs
+from imageworks.errors import ExitStatus, ImageworksError
+from imageworks.text import one_line, show_path
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from imageworks.cli.app import Context
+
+_LOW_SPACE_BYTES = 1_000_000_000
+_EXIV2_TIME_LIMIT_S = 20
+_NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, how it is, and what to do if it is not well."""
+
+    subject: str
+    is_ok: bool
+    text: str
+    hint: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments but settings."""
+    parser.description = "Checks terminal, exiv2, library, settings, disk and backend."
+
+
+def run(context: Context) -> int:
+    """Prints a line for each check; 1 when something needs mending."""
+    is_all_well = True
+    for finding in findings(context):
+        mark = "ok  " if finding.is_ok else "LOOK"
+        sys.stdout.write(f"{mark} {finding.subject:<9} {one_line(finding.text)}\n")
+        if finding.hint:
+            sys.stdout.write(f"               hint: {one_line(finding.hint)}\n")
+        is_all_well = is_all_well and finding.is_ok
+    return int(ExitStatus.DONE if is_all_well else ExitStatus.SOME_FAILED)
+
+
+def findings(context: Context) -> Iterator[Finding]:
+    """All checks, cheap ones first."""
+    yield _terminal()
+    yield from _settings(context)
+    yield _exiv2()
+    yield _builtin()
+    yield from _library(context)
+    yield _space("cache", context.paths.cache_dir)
+    yield from _backend(context)
+
+
+def _terminal() -> Finding:
+    if not sys.stdout.isatty():
+        return Finding("terminal", is_ok=True, text="output is not a terminal; not checked")
+    term = os.environ.get("TERM", "")
+    if term in {"", "dumb"}:
+        return Finding("terminal", is_ok=False, text="TERM is dumb or not set", hint="set TERM.")
+    colours = "no colours (NO_COLOR)" if "NO_COLOR" in os.environ else "colours"
+    place = "in tmux" if "TMUX" in os.environ else "not in tmux"
+    encoding = (sys.stdout.encoding or "").lower()
+    if encoding != "utf-8":
+        hint = "set a UTF-8 locale, e.g. LC_ALL=C.UTF-8."
+        return Finding("terminal", is_ok=False, text=f"{term}, encoding {encoding}", hint=hint)
+    return Finding("terminal", is_ok=True, text=f"{term}, {place}, {colours}, UTF-8")
+
+
+def _settings(context: Context) -> Iterator[Finding]:
+    project = find_project_file(context.paths.config_dir.cwd())
+    user = context.paths.user_config
+    text = f"user file {show_path(user)} ({'there' if user.is_file() else 'not there'})"
+    if project is not None:
+        text += f"; project file {show_path(project)}"
+    yield Finding("settings", is_ok=True, text=text)
+    for name in setting_specs():
+        source = context.settings.source_of(name)
+        if source == "default" or name in SECRET_SETTINGS:
+            continue
+        value = getattr(context.config, name)
+        if value != setting_default(name):
+            yield Finding("settings", is_ok=True, text=f"{name} = {value} (from {source})")
+
+
+def _exiv2() -> Finding:
+    command = [sys.executable, "-c", "import pyexiv2; print(pyexiv2.__exiv2_version__)"]
+    result = subprocess.run(  # noqa: S603  # our own interpreter; a crash must not be ours
+        command, capture_output=True, text=True, timeout=_EXIV2_TIME_LIMIT_S, check=False
+    )
+    if result.returncode == 0:
+        return Finding("exiv2", is_ok=True, text=f"version {result.stdout.strip()}")
+    lines = result.stderr.strip().splitlines() or ["no message"]
+    hint = "pyexiv2's wheel needs glibc 2.33 or newer."
+    return Finding("exiv2", is_ok=False, text=f"cannot be loaded: {lines[-1]}", hint=hint)
+
+
+def _builtin() -> Finding:
+    if importlib.util.find_spec("onnxruntime") is not None:
+        return Finding("builtin", is_ok=True, text="the offline classifier can run")
+    text = "without its classifier; it reads pixels and camera facts only"
+    hint = "pip install 'imageworks-personal-tagger[builtin]' adds it."
+    return Finding("builtin", is_ok=True, text=text, hint=hint)
+
+
+def _library(context: Context) -> Iterator[Finding]:
+    from imageworks.store.library import Library  # noqa: PLC0415  # only when needed
+
+    path = context.library_path
+    if not path.exists():
+        yield Finding("library", is_ok=True, text=f"{show_path(path)}: none yet")
+        return
+    try:
+        library = Library(path)
+    except ImageworksError as error:
+        yield Finding("library", is_ok=False, text=error.message, hint=error.hint)
+        return
+    count = sum(library.images.counts().values())
+    library.close()
+    yield Finding("library", is_ok=True, text=f"{show_path(path)}: {count} images")
+    kind = filesystem_of(path)
+    if kind in _NETWORK_FILESYSTEMS:
+        hint = "keep it on a local disk: --store FILE."
+        yield Finding("library", is_ok=False, text=f"is on a network disk ({kind})", hint=hint)
+    yield _space("library", path.parent)
+
+
+def filesystem_of(path: Path) -> str:
+    """The kind of file system that a path is on; empty where it cannot be told (proc(5))."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123  # a kernel file
+            rows = [line.split() for line in mounts]
+    except OSError:
+        return ""
+    resolved = str(path.resolve())
+    best, kind = "", ""
+    for _, mount_point, filesystem, *_ in rows:
+        inside = mount_point.rstrip("/") + "/"
+        if f"{resolved}/".startswith(inside) and len(mount_point) >= len(best):
+            best, kind = mount_point, filesystem
+    return kind
+
+
+def _space(subject: str, folder: Path) -> Finding:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{free / 1e9:.1f} GB free at {show_path(existing)}"
+    hint = "" if free >= _LOW_SPACE_BYTES else "make room, or set cache_gb lower."
+    return Finding(subject, is_ok=free >= _LOW_SPACE_BYTES, text=text, hint=hint)
+
+
+def _backend(context: Context) -> Iterator[Finding]:
+    try:
+        probes = asyncio.run(probe(context))
+    except ImageworksError as error:
+        yield Finding("backend", is_ok=False, text=error.message, hint=error.hint)
+        return
+    for result in probes:
+        text = f"{result.name}: {result.message}"
+        yield Finding("backend", is_ok=result.is_ok, text=text, hint=result.hint)

@@ -1,0 +1,200 @@
+"""`ptag run`: the unattended batch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imageworks.cli.progress import progress_printer
+from imageworks.errors import ExitStatus, UsageError
+from imageworks.text import show_path
+
+if TYPE_CHECKING:
+    import argparse
+
+    from imageworks.cli.app import Context
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.engine.progress import Progress
+    from imageworks.engine.service import EngineService
+    from imageworks.models import RunSummary
+    from imageworks.store.library import Library
+    from imageworks.store.records import RunRow
+
+logger = logging.getLogger(__name__)
+
+_FOLLOW_S = 0.3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that are no settings."""
+    parser.add_argument("folders", nargs="*", type=Path, metavar="PATH", help="as --input")
+    parser.add_argument("--redo", action="store_true", help="ask about every image again")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="deal with N images at most")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object of counts")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no closing lines")
+
+
+def run(context: Context) -> int:
+    """Runs a batch to its end and returns the exit status."""
+    from imageworks.discover.walk import check_inputs  # noqa: PLC0415  # the engine's weight
+    from imageworks.store.library import Library  # noqa: PLC0415
+
+    options = context.options
+    folders = [*context.config.input_paths, *(Path.cwd() / path for path in options.folders)]
+    if not folders:
+        message = "No folder was named."
+        raise UsageError(message, hint="name one: ptag run --input FOLDER.")
+    config = replace(context.config, input_paths=check_inputs(folders))
+    config = with_registry_file(config, context)
+    library = Library(context.library_path)
+    try:
+        batch = Batch(library, config, context)
+        return batch.run()
+    finally:
+        library.close()
+
+
+class Batch:
+    """One `ptag run`: becomes the engine of its library, or follows the one that is alive."""
+
+    def __init__(self, library: Library, config: PersonalTaggerConfig, context: Context) -> None:
+        self._library = library
+        self._config = config
+        self._context = context
+        self._options = context.options
+        self._print = progress_printer(sys.stderr, is_quiet=context.options.quiet)
+
+    def run(self) -> int:
+        """Takes the run to its end; the exit status."""
+        stored = self._library.runs.find_unfinished("batch", self._config.to_json())
+        run = stored or self._library.runs.create("batch", self._config.to_json())
+        if stored is not None and not self._options.quiet:
+            sys.stderr.write(f"Going on with run {run.name}.\n")
+        summary = asyncio.run(self._work_or_follow(run))
+        self._print.finish()
+        return self._conclude(run, summary)
+
+    async def _work_or_follow(self, run: RunRow) -> RunSummary | None:
+        from imageworks.engine.lease import engine_lock  # noqa: PLC0415
+        from imageworks.engine.reporting import summarise  # noqa: PLC0415
+        from imageworks.engine.service import EngineService  # noqa: PLC0415
+
+        lock = engine_lock(self._library.path)
+        while not lock.acquire():
+            current = self._library.runs.get(run.id)
+            if current.status == "finished":
+                return summarise(self._library, run.id)
+            self._print.note_totals(current.totals, waiting_for="another engine")
+            await asyncio.sleep(_FOLLOW_S)
+        service = EngineService(self._library, self._context.paths, api_key=self._config.api_key)
+        try:
+            await service.start()
+            return await self._work(service, run)
+        finally:
+            await service.aclose()
+            lock.release()
+
+    async def _work(self, service: EngineService, run: RunRow) -> RunSummary | None:
+        from imageworks.engine.runner import RunOptions  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+        work = asyncio.ensure_future(
+            service.do_run(
+                run,
+                self._config,
+                options=RunOptions(is_redo=self._options.redo, limit=self._options.limit),
+                on_progress=self._show,
+            )
+        )
+        interrupted = False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if interrupted or not service.stop_run():
+                work.cancel()
+            interrupted = True
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, interrupt)
+        try:
+            summary = await work
+        except asyncio.CancelledError:
+            return None
+        return None if interrupted else summary
+
+    def _show(self, progress: Progress) -> None:
+        self._print.note_totals(progress.as_totals())
+
+    def _conclude(self, run: RunRow, summary: RunSummary | None) -> int:
+        run = self._library.runs.get(run.id)
+        counts = self._library.outcomes.counts(run.id)
+        failures = self._library.outcomes.failures(run.id)
+        status = ExitStatus.SOME_FAILED if counts.get("failed") else ExitStatus.DONE
+        if summary is None:
+            status = ExitStatus.INTERRUPTED
+        left = int(run.totals.get("already_done", 0))
+        if not self._options.quiet:
+            self._say(run, counts, left, is_interrupted=summary is None)
+        if self._options.json:
+            sys.stdout.write(json.dumps(self._as_json(run, counts, failures, left, status)) + "\n")
+        return int(status)
+
+    def _say(self, run: RunRow, counts: dict[str, int], left: int, *, is_interrupted: bool) -> None:
+        write = sys.stderr.write
+        parts = [f"{count} {state}" for state, count in sorted(counts.items())]
+        parts += [f"{left} unchanged since an earlier run"] if left else []
+        write(f"Run {run.name}: {', '.join(parts) or 'no images'}.\n")
+        for record in self._library.outcomes.records(run.id):
+            if record.state == "failed":
+                write(f"  {show_path(record.image)}: {'; '.join(record.notes)}\n")
+        if is_interrupted:
+            write("Interrupted. The same command goes on from here.\n")
+        else:
+            write(f"Results: {show_path(self._config.output_jsonl)}\n")
+            write(f"Summary: {show_path(self._config.summary_path)}\n")
+
+    def _as_json(
+        self,
+        run: RunRow,
+        counts: dict[str, int],
+        failures: dict[str, int],
+        left: int,
+        status: ExitStatus,
+    ) -> dict[str, Any]:
+        return {
+            "run_id": run.name,
+            "status": run.status,
+            "exit_status": int(status),
+            "counts": counts,
+            "failures": failures,
+            "already_done": left,
+            "images_per_s": run.totals.get("images_per_s", 0.0),
+            "outputs": {
+                "jsonl": str(self._config.output_jsonl),
+                "summary": str(self._config.summary_path),
+                "metrics": str(self._config.metrics_path),
+            },
+        }
+
+
+def with_registry_file(config: PersonalTaggerConfig, context: Context) -> PersonalTaggerConfig:
+    """The settings with the registry that comes with the program where none is named."""
+    from imageworks.model_loader.registry import default_registry_path  # noqa: PLC0415
+
+    is_default = context.settings.source_of("registry_path") == "default"
+    if is_default and not config.registry_path.is_file():
+        return replace(config, registry_path=default_registry_path())
+    return config
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

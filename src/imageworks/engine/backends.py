@@ -1,0 +1,65 @@
+"""Chooses and opens the inference engine that a run's settings name."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from imageworks.errors import UsageError
+from imageworks.infer.factory import choose_backend, create_engine
+from imageworks.infer.profiles import ProfileBook
+from imageworks.model_loader.registry import load_registry
+from imageworks.prepare.budget import PixelBudget
+from imageworks.prepare.crops import rgb_crops
+
+if TYPE_CHECKING:
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.infer.engine import BaseInferenceEngine
+    from imageworks.paths import AppPaths
+
+logger = logging.getLogger(__name__)
+
+
+async def open_engine(
+    config: PersonalTaggerConfig, paths: AppPaths
+) -> tuple[BaseInferenceEngine, PersonalTaggerConfig, PixelBudget]:
+    """The engine, the settings with models and backend filled in, and the picture size it wants.
+
+    Raises:
+        UsageError: The profile, a role or a model is unknown.
+    """
+    config = with_registry(config)
+    if config.backend == "auto":
+        config, message = await choose_backend(config)
+        logger.warning("%s", message)
+    profile = ProfileBook(paths.profiles_dir).get(config.prompt_profile)
+    engine = create_engine(config, profile, pixels=rgb_crops)
+    return engine, config, PixelBudget(long_edge_px=profile.long_edge_px)
+
+
+def with_registry(config: PersonalTaggerConfig) -> PersonalTaggerConfig:
+    """The settings with models, backend and address taken from the registry, if asked for.
+
+    Raises:
+        UsageError: A role has no fitting entry, or the roles need different servers.
+    """
+    if not config.use_registry:
+        return config
+    registry = load_registry(config.registry_path)
+    caption, keywords, description = (
+        registry.resolve(role)
+        for role in (config.caption_role, config.keyword_role, config.description_role)
+    )
+    servers = {(entry.backend, entry.base_url) for entry in (caption, keywords, description)}
+    if len(servers) > 1:
+        message = "The registry's entries for the three roles are on different servers."
+        raise UsageError(message, hint="choose roles whose models one server offers.")
+    return replace(
+        config,
+        backend=caption.backend,
+        base_url=(caption.base_url,) if caption.base_url else config.base_url,
+        caption_model=caption.name,
+        keyword_model=keywords.name,
+        description_model=description.name,
+    )

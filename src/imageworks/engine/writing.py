@@ -1,0 +1,133 @@
+"""Writes what was accepted, in the order of the decisions, one file at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from imageworks.config import PersonalTaggerConfig
+from imageworks.errors import MetadataError
+from imageworks.metadata.process import MetadataProcess
+from imageworks.models import ImageState, Origin, WriteRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imageworks.store.library import Library
+    from imageworks.store.records import PendingWrite
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+
+
+class WriteLoop:
+    """Carries out the writes that decisions intend, whoever made them.
+
+    A write follows the settings of the run or session in which its decision was made.
+
+    Args:
+        start_process: Makes a metadata process for some settings.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        start_process: Callable[[PersonalTaggerConfig], MetadataProcess] = MetadataProcess,
+    ) -> None:
+        self._library = library
+        self._start_process = start_process
+        self._processes: dict[str, MetadataProcess] = {}
+        self._config_of_run: dict[int, str] = {}
+        self._is_ending = False
+        self._is_writing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Writes whatever is due, until closed."""
+        while not self._is_ending:
+            if self._library.decisions.has_due_writes():
+                await self.write_due()
+            else:
+                await asyncio.sleep(_POLL_S)
+
+    async def write_due(self) -> int:
+        """Writes all that is due now; how many there were."""
+        count = 0
+        async with self._is_writing:
+            while not self._is_ending and (writes := self._library.decisions.begin_writes(1)):
+                for write in writes:
+                    await self._write(write)
+                count += len(writes)
+        return count
+
+    async def aclose(self) -> None:
+        """Finishes the write under way and ends the metadata processes."""
+        self._is_ending = True
+        async with self._is_writing:
+            pass
+        for process in self._processes.values():
+            await process.aclose()
+        self._processes.clear()
+
+    async def _write(self, write: PendingWrite) -> None:
+        config, process = self._settings_of(write.run_id)
+        try:
+            outcome = await process.write(_request(write, config))
+        except MetadataError as error:
+            logger.warning("%s", error)
+            with self._library.transaction():
+                self._library.decisions.record_write_failed(
+                    write, reason=error.reason, reason_text=str(error)
+                )
+                self._library.outcomes.record(
+                    write.run_id, write.image_id, ImageState.FAILED, reason=error.reason
+                )
+            return
+        with self._library.transaction(is_durable=True):
+            self._library.decisions.record_written(write, outcome)
+            self._library.images.record_rewritten(write.image_id, write.path)
+            self._library.outcomes.record(write.run_id, write.image_id, ImageState.WRITTEN)
+
+    def _settings_of(self, run_id: int) -> tuple[PersonalTaggerConfig, MetadataProcess]:
+        if run_id not in self._config_of_run:
+            config = PersonalTaggerConfig.from_json(self._library.runs.get(run_id).config)
+            self._config_of_run[run_id] = write_settings(config).to_json()
+        key = self._config_of_run[run_id]
+        config = PersonalTaggerConfig.from_json(key)
+        if key not in self._processes:
+            self._processes[key] = self._start_process(config)
+        return config, self._processes[key]
+
+
+def write_settings(config: PersonalTaggerConfig) -> PersonalTaggerConfig:
+    """The settings that matter to a write; all others at their defaults."""
+    return replace(
+        PersonalTaggerConfig(),
+        backup_originals=config.backup_originals,
+        overwrite_metadata=config.overwrite_metadata,
+        sidecar=config.sidecar,
+        preserve_mtime=config.preserve_mtime,
+        fields=config.fields,
+        hierarchy=config.hierarchy,
+        digikam_tags=config.digikam_tags,
+        language=config.language,
+    )
+
+
+def _request(write: PendingWrite, config: PersonalTaggerConfig) -> WriteRequest:
+    tags = write.choice.tags
+    if not config.overwrite_metadata:
+        # The file's own keywords count as they are at the moment of the write, not as reviewed.
+        own = tuple(k for k in tags.keywords if k.origin is not Origin.EXISTING)
+        tags = replace(tags, keywords=own)
+    return WriteRequest(
+        path=write.path,
+        tags=tags,
+        is_caption_edited=write.choice.is_caption_edited,
+        is_description_edited=write.choice.is_description_edited,
+        removed_keywords=write.choice.removed_keywords,
+        expected_content_id=write.content_id,
+    )

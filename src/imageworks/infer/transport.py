@@ -1,0 +1,265 @@
+"""The only door to httpx: one server's connections, with every fault translated once."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+import ssl
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from imageworks.errors import AnswerError, BackendError, ConfigError, TransientBackendError
+from imageworks.infer.failures import failure_of
+from imageworks.infer.responses import (
+    ChatResponse,
+    complaint_in,
+    read_chat,
+    read_complaint,
+    read_json,
+)
+from imageworks.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+NO_KEY = "EMPTY"
+_CONNECT_TIMEOUT_S = 3.0
+_WRITE_TIMEOUT_S = 30.0
+_PAGE_TIMEOUT_S = 5.0
+# uvicorn and llama.cpp close an idle connection after 5 s: stay well below, or a request meets a
+# connection that is just being closed.
+_KEEPALIVE_S = 2.0
+_LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
+_LOCAL_NAMES = ("localhost", "host.docker.internal")
+_LOCAL_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatExchange:
+    """A chat completion with how long it took, from sending to the last byte."""
+
+    response: ChatResponse
+    duration_s: float
+
+
+class ServerConnection:
+    """One OpenAI-compatible server.
+
+    Args:
+        base_url: The address with its ``/v1``.
+        api_key: Sent as a bearer token unless empty or ``EMPTY``; never logged or shown.
+        timeout_s: Longest wait for one chat answer, queue included, in seconds.
+        clock: Monotonic time in seconds.
+
+    Raises:
+        ConfigError: The address or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._clock = clock
+        url = _parsed(base_url)
+        self.base_url = str(url.copy_with(username=None, password=None)).rstrip("/")
+        is_local = is_local_host(url.host)
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers=_headers(api_key),
+            auth=(url.username, url.password) if url.username else None,
+            timeout=httpx.Timeout(
+                connect=_CONNECT_TIMEOUT_S, read=timeout_s, write=_WRITE_TIMEOUT_S, pool=None
+            ),
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE_S
+            ),
+            # A proxy of the environment cannot reach this machine or its neighbours.
+            trust_env=not is_local,
+            # Loading certificates costs 20 ms; over plain HTTP without proxies none are looked at.
+            verify=url.scheme == "https" or not is_local,
+            follow_redirects=False,
+        )
+
+    async def page(self, path: str, *, timeout_s: float = _PAGE_TIMEOUT_S) -> Any:  # noqa: ANN401  # JSON
+        """The JSON at a path below the base address.
+
+        Raises:
+            BackendError: No such page, no permission, no server.
+        """
+        return await self._get(f"{self.base_url}{path}", timeout_s)
+
+    async def root_page(self, path: str, *, timeout_s: float = _PAGE_TIMEOUT_S) -> Any:  # noqa: ANN401  # JSON
+        """The JSON at a path of the server itself, beside its ``/v1``.
+
+        Raises:
+            BackendError: No such page, no permission, no server.
+        """
+        return await self._get(f"{self.base_url.removesuffix('/v1')}{path}", timeout_s)
+
+    async def chat(self, body: bytes) -> ChatExchange:
+        """A chat completion for a body of `payload.chat_body`.
+
+        Raises:
+            AnswerError: The server refuses this picture or question.
+            TransientBackendError: The server does not answer now.
+            BackendError: The server cannot be used.
+        """
+        url = f"{self.base_url}/chat/completions"
+        request_id = secrets.token_hex(4)
+        headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
+        started_s = self._clock()
+        value = await self._json("POST", url, self._timeout_s, body, headers)
+        duration_s = self._clock() - started_s
+        complaint = complaint_in(value)
+        if complaint is not None:
+            raise failure_of(complaint.status or 500, complaint, {}, url=url)
+        response = read_chat(value)
+        logger.debug(
+            "request %s: %.3f s, %s tokens, finished by %s",
+            request_id,
+            duration_s,
+            response.completion_tokens,
+            one_line(response.finish_reason, limit=20),
+        )
+        return ChatExchange(response, duration_s)
+
+    async def aclose(self) -> None:
+        """Closes all connections; safe to call twice."""
+        await self._client.aclose()
+
+    async def _get(self, url: str, timeout_s: float) -> Any:  # noqa: ANN401  # JSON
+        try:
+            return await self._json("GET", url, min(timeout_s, self._timeout_s))
+        except AnswerError as error:  # no picture is involved
+            raise BackendError(error.message, hint=error.hint, reason=error.reason) from error
+
+    async def _json(
+        self,
+        method: str,
+        url: str,
+        timeout_s: float,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:  # noqa: ANN401  # JSON
+        request = self._client.build_request(method, url, content=body, headers=headers)
+        with _translated(url, timeout_s):
+            # httpx limits each read; a server that trickles would never meet that limit.
+            async with asyncio.timeout(timeout_s):
+                response = await self._client.send(request, stream=True)
+                try:
+                    content = await _limited(response, url)
+                finally:
+                    await response.aclose()
+        if response.status_code >= 300:
+            logger.debug("status %d from %s %s", response.status_code, method, url)
+            said = read_complaint(content)
+            raise failure_of(response.status_code, said, response.headers, url=url)
+        return read_json(content, url)
+
+
+def is_local_host(host: str) -> bool:
+    """Whether a host is this machine or in its private network, as far as its name tells."""
+    name = host.strip("[]").lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in _LOCAL_NAMES or name.endswith(_LOCAL_SUFFIXES) or "." not in name
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+async def _limited(response: httpx.Response, url: str) -> bytes:
+    parts: list[bytes] = []
+    size_bytes = 0
+    async for part in response.aiter_bytes():
+        size_bytes += len(part)
+        if size_bytes > _LARGEST_RESPONSE_BYTES:
+            message = f"{url} sent more than {_LARGEST_RESPONSE_BYTES // 1024**2} MiB."
+            raise AnswerError(message, reason="answer-too-long")
+        parts.append(part)
+    return b"".join(parts)
+
+
+@contextmanager
+def _translated(url: str, timeout_s: float) -> Iterator[None]:
+    """Turns every fault of httpx into one of ours."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise _unreachable(url, error) from error
+    except (httpx.TimeoutException, TimeoutError) as error:
+        message = f"{url} did not answer within {timeout_s:g} s."
+        hint = "raise --timeout, or lower --max-workers."
+        raise TransientBackendError(message, hint=hint, reason="timeout") from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        message = f"{url} closed the connection: {_said(error)}."
+        raise TransientBackendError(message, reason="connection-lost") from error
+    except httpx.DecodingError as error:
+        message = f"{url} sent a damaged response: {_said(error)}."
+        raise TransientBackendError(message, reason="not-json") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        message = f"{url} cannot be asked: {_said(error)}."
+        raise BackendError(message, hint="check --base-url.", reason="protocol") from error
+
+
+def _unreachable(url: str, error: httpx.HTTPError) -> BackendError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            message = f"{url} has no certificate that can be trusted: {_said(error)}."
+            return BackendError(message, hint="check --base-url.", reason="tls")
+        cause = cause.__cause__ or cause.__context__
+    message = f"No server answers at {url}."
+    hint = "start the server, or give --base-url, or use --backend builtin."
+    return TransientBackendError(message, hint=hint, reason="unreachable")
+
+
+def _said(error: Exception) -> str:
+    return one_line(str(error) or type(error).__name__, limit=200).rstrip(".")
+
+
+def _parsed(base_url: str) -> httpx.URL:
+    hint = "give an address such as http://localhost:24001/v1."
+    try:
+        url = httpx.URL(base_url.rstrip("/"))
+    except httpx.InvalidURL as error:
+        message = f"The address {one_line(base_url, limit=200)!r} is not valid: {_said(error)}."
+        raise ConfigError(message, hint=hint, reason="bad-url") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        message = f"The address {one_line(base_url, limit=200)!r} is not an HTTP address."
+        raise ConfigError(message, hint=hint, reason="bad-url")
+    return url
+
+
+def _headers(api_key: str) -> dict[str, str]:
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"imageworks-personal-tagger/{_own_version()}",
+    }
+    if api_key and api_key != NO_KEY:
+        if not (api_key.isascii() and api_key.isprintable()):
+            message = "Setting api_key holds characters that no HTTP header can carry."
+            raise ConfigError(message, hint="copy the key again.", reason="bad-key")
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers
+
+
+def _own_version() -> str:
+    try:
+        return version("imageworks-personal-tagger")
+    except PackageNotFoundError:
+        return "0"

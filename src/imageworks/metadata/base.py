@@ -1,0 +1,30 @@
+"""What every metadata writer can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imageworks.models import ExistingMetadata, WriteOutcome, WriteRequest
+
+
+class MetadataWriter(Protocol):
+    """Reads what a photograph says about itself and writes what a person accepted."""
+
+    def read(self, path: Path) -> ExistingMetadata:
+        """What the file and its sidecars say now.
+
+        Raises:
+            MetadataError: The file cannot be read or is not an image.
+        """
+        ...
+
+    def write(self, request: WriteRequest) -> WriteOutcome:
+        """Writes the accepted fields, or proves that nothing has to change.
+
+        Raises:
+            MetadataError: Nothing was written; ``reason`` is a short stable word.
+        """
+        ...

@@ -1,0 +1,43 @@
+"""The formats whose files take XMP inside, behind one set of functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from imageworks.metadata import jpeg, png, tiff, webp
+from imageworks.models import ImageFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imageworks.metadata.embedded import Embedded
+    from imageworks.metadata.splice import Splice
+
+
+class Container(Protocol):
+    """What the module of a format offers; bytes in, bytes and edits out."""
+
+    def read_embedded(self, data: bytes) -> Embedded:
+        """The metadata blocks of a file."""
+        ...
+
+    def put_packet(self, data: bytes, packet: bytes) -> tuple[Splice, ...]:
+        """The edits that make this the file's XMP packet."""
+        ...
+
+    def survivors(self, data: bytes) -> list[object]:
+        """Everything but the XMP packet, in a form that compares equal when nothing was lost."""
+        ...
+
+
+_CONTAINERS: Mapping[ImageFormat, object] = {
+    ImageFormat.JPEG: jpeg,
+    ImageFormat.PNG: png,
+    ImageFormat.WEBP: webp,
+    ImageFormat.TIFF: tiff,
+}
+
+
+def container_of(image_format: ImageFormat) -> Container | None:
+    """The container of a format, or None where the image file is never touched."""
+    return cast("Container | None", _CONTAINERS.get(image_format))

@@ -1,0 +1,196 @@
+"""The one child process that owns pyexiv2, seen from the program's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imageworks.errors import MetadataError
+from imageworks.metadata.fields import field_mapping
+from imageworks.metadata.replace import sweep_leftovers
+from imageworks.metadata.wire import (
+    HEADER_BYTES,
+    MAX_FRAME_BYTES,
+    Opening,
+    body_size_bytes,
+    decode_reply,
+    encode_request,
+)
+from imageworks.models import ExistingMetadata, WriteOutcome, WriteRequest
+from imageworks.text import show_path
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.metadata.wire import Reply
+
+logger = logging.getLogger(__name__)
+
+_LEAVING_TIME_S = 5.0
+
+
+class MetadataProcess:
+    """Reads and writes metadata in a process of its own, one request at a time.
+
+    A file that crashes it or keeps it too long fails alone; the next request gets a new process. A
+    caller that stops waiting does not stop a write: it is finished before the next request.
+
+    Args:
+        config: How to merge and where to write.
+        is_dry_run: Work everything out, write nothing.
+        time_limit_s: Longest time for one file, in seconds.
+
+    Raises:
+        ConfigError: Setting ``fields`` makes no sense.
+    """
+
+    def __init__(
+        self,
+        config: PersonalTaggerConfig,
+        *,
+        is_dry_run: bool = False,
+        time_limit_s: float = 60.0,
+    ) -> None:
+        field_mapping(config.fields)
+        self._opening = Opening(config, is_dry_run)
+        self._time_limit_s = time_limit_s
+        self._lock = asyncio.Lock()
+        self._child: Process | None = None
+        self._running: set[asyncio.Task[Reply]] = set()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None while there is no child."""
+        return None if self._child is None else self._child.pid
+
+    async def read(self, path: Path) -> ExistingMetadata:
+        """What the file and its sidecars say now; see `MetadataWriter.read`."""
+        reply = await self._request(path, path)
+        if not isinstance(reply, ExistingMetadata):
+            raise _crashed(path)
+        return reply
+
+    async def write(self, request: WriteRequest) -> WriteOutcome:
+        """Writes the accepted fields; see `MetadataWriter.write`.
+
+        Raises:
+            MetadataError: Also ``metadata-crash`` and ``metadata-timeout``: the file is whole,
+                either as it was or as accepted; ask again to know.
+        """
+        reply = await self._request(request, request.path)
+        if not isinstance(reply, WriteOutcome):
+            raise _crashed(request.path)
+        return reply
+
+    async def aclose(self) -> None:
+        """Lets a request under way finish, then ends the child."""
+        async with self._lock:
+            child, self._child = self._child, None
+            if child is not None:
+                await _dismiss(child)
+
+    async def _request(self, request: Path | WriteRequest, path: Path) -> Reply:
+        task = asyncio.create_task(self._exchange(request, path))
+        self._running.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Reply]) -> None:
+        """Keeps asyncio from reporting the error of a request that nobody waits for any more."""
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _exchange(self, request: Path | WriteRequest, path: Path) -> Reply:
+        async with self._lock:
+            child = await self._ready_child()
+            try:
+                async with asyncio.timeout(self._time_limit_s):
+                    body = await _ask(child, encode_request(request))
+            except TimeoutError as error:
+                await self._abandon(path)
+                message = f"{show_path(path)}: its metadata took longer than "
+                message += f"{self._time_limit_s:g} s."
+                hint = "the file may be damaged; try it alone."
+                raise MetadataError(message, hint=hint, reason="metadata-timeout") from error
+            except (OSError, EOFError) as error:
+                await self._abandon(path)
+                raise _crashed(path) from error
+            except asyncio.CancelledError:
+                await self._abandon(path)
+                raise
+            return decode_reply(body)
+
+    async def _ready_child(self) -> Process:
+        """The child, a new one where the last has ended."""
+        if self._child is not None and self._child.returncode is None:
+            if not _has_ended(self._child):
+                return self._child
+            await self._child.wait()
+        self._child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "imageworks.metadata.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        stdin = self._child.stdin
+        if stdin is not None:
+            stdin.write(encode_request(self._opening))
+        return self._child
+
+    async def _abandon(self, path: Path) -> None:
+        """Kills the child and removes what it may have left beside the file."""
+        child, self._child = self._child, None
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+        removed = await asyncio.to_thread(_sweep_beside, path)
+        logger.warning("metadata process ended; %d leftovers removed", len(removed))
+
+
+def _sweep_beside(path: Path) -> list[Path]:
+    return sweep_leftovers(Path(os.path.realpath(path)).parent)
+
+
+def _has_ended(child: Process) -> bool:
+    """Whether the child has closed its side, as it does on its own after an unclean file."""
+    return child.stdout is None or child.stdout.at_eof()
+
+
+async def _ask(child: Process, frame: bytes) -> bytes:
+    if child.stdin is None or child.stdout is None:
+        message = "the metadata process has no pipes"
+        raise EOFError(message)
+    child.stdin.write(frame)
+    await child.stdin.drain()
+    size_bytes = body_size_bytes(await child.stdout.readexactly(HEADER_BYTES))
+    if size_bytes > MAX_FRAME_BYTES:
+        message = "the metadata process sent a frame that is too large"
+        raise EOFError(message)
+    return await child.stdout.readexactly(size_bytes)
+
+
+async def _dismiss(child: Process) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        async with asyncio.timeout(_LEAVING_TIME_S):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+
+
+def _crashed(path: Path) -> MetadataError:
+    message = f"{show_path(path)}: reading or writing its metadata crashed."
+    hint = "the file may be damaged; it was left whole."
+    return MetadataError(message, hint=hint, reason="metadata-crash")

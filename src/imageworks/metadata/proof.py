@@ -1,0 +1,112 @@
+"""What has to be true of new bytes before they may take a file's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imageworks.errors import MetadataError
+from imageworks.metadata import exiv2, values
+from imageworks.metadata.containers import container_of
+from imageworks.metadata.packet import XmpPacket
+from imageworks.metadata.photo import parse_embedded
+from imageworks.metadata.refusal import refusal
+from imageworks.metadata.source import MAX_SIZE_BYTES
+from imageworks.metadata.splice import apply_splices, invert_splices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imageworks.metadata.fields import FieldMapping
+    from imageworks.metadata.splice import Splice
+    from imageworks.metadata.values import FieldValues
+    from imageworks.models import ImageFormat
+
+
+def prove_image(
+    old: bytes,
+    splices: Sequence[Splice],
+    image_format: ImageFormat,
+    wanted: FieldValues,
+    mapping: FieldMapping,
+) -> bytes:
+    """The new bytes of an image file, proven harmless and complete.
+
+    Every part but the XMP packet is equal and the old bytes can be restored; Exiv2 reads the same
+    Exif with maker notes, IPTC, colour profile, comment and foreign XMP from both; the fields read
+    back as wanted, by our own reader and by Exiv2's.
+
+    Raises:
+        MetadataError: What could not be proven.
+    """
+    new = apply_splices(old, splices)
+    if len(new) > MAX_SIZE_BYTES:
+        raise refusal(reason="too-large", because="it would become too large")
+    if apply_splices(new, invert_splices(old, splices)) != old:
+        raise _unproven(because="the way back does not lead to the same bytes")
+    container = container_of(image_format)
+    if container is None or container.survivors(old) != container.survivors(new):
+        raise _unproven(because="something besides its XMP would change")
+    before, after = parse_embedded(old, image_format), parse_embedded(new, image_format)
+    if after.packet is None or after.obstacle is not None:
+        raise _unproven(because="its new XMP cannot be read back")
+    _prove_packet(before.packet, after.packet, wanted, mapping)
+    _prove_by_exiv2(old, new, wanted, mapping)
+    return new
+
+
+def prove_sidecar(
+    old: bytes | None, new: bytes, wanted: FieldValues, mapping: FieldMapping
+) -> None:
+    """Proves a sidecar: what is not ours is equal, and the fields read back as wanted.
+
+    Exiv2 is asked as well, unless it could not read the old one either.
+
+    Raises:
+        MetadataError: What could not be proven.
+    """
+    before = None if old is None else XmpPacket.parse(old)
+    _prove_packet(before, XmpPacket.parse(new), wanted, mapping)
+    if old is not None and not _is_readable_by_exiv2(old):
+        return
+    _prove_by_exiv2(old, new, wanted, mapping)
+
+
+def _prove_packet(
+    before: XmpPacket | None, after: XmpPacket, wanted: FieldValues, mapping: FieldMapping
+) -> None:
+    managed = values.managed_properties(mapping)
+    foreign = [] if before is None else before.foreign(managed)
+    if after.foreign(managed) != foreign:
+        raise _unproven(because="some of its other XMP would change")
+    if not values.agrees(after, wanted, mapping):
+        raise _unproven(because="its fields do not read back as they were written")
+
+
+def _prove_by_exiv2(
+    old: bytes | None, new: bytes, wanted: FieldValues, mapping: FieldMapping
+) -> None:
+    before = exiv2.Exiv2View() if old is None else exiv2.look(old)
+    after = exiv2.look(new)
+    if old is not None and not before.is_same_but_xmp(after):
+        raise _unproven(because="Exiv2 reads other Exif or IPTC values from it")
+    read = XmpPacket.parse(after.xmp.encode("utf-8"))
+    managed = values.managed_properties(mapping)
+    foreign = XmpPacket.parse(before.xmp.encode("utf-8")).foreign(managed) if before.xmp else []
+    if foreign != read.foreign(managed):
+        raise _unproven(because="Exiv2 reads other XMP values from it")
+    if not values.agrees(read, wanted, mapping):
+        raise _unproven(because="Exiv2 reads other fields from it than were written")
+
+
+def _is_readable_by_exiv2(sidecar: bytes) -> bool:
+    try:
+        exiv2.look(sidecar)
+    except MetadataError as error:
+        if error.reason == "exiv2-missing":
+            raise
+        return False
+    return True
+
+
+def _unproven(*, because: str) -> MetadataError:
+    return refusal(reason="unproven", because=because)

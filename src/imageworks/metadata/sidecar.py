@@ -1,0 +1,115 @@
+"""Which XMP sidecars belong to a photograph, and what a new one is called.
+
+``IMG.xmp`` (Lightroom, Capture One, Photo Mechanic) or ``IMG.CR2.xmp`` (darktable, digiKam). One
+that exists is used; where several images share a stem, ``IMG.xmp`` belongs to the RAW file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imageworks.models import FORMAT_EXTENSIONS, IMAGE_EXTENSIONS, ImageFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ENDINGS = (".xmp", ".XMP")
+_EMBEDDABLE = (ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.TIFF)
+_STYLE_AGE_S = 60.0
+_MAX_FOLDERS = 256
+
+
+class SidecarNames:
+    """Finds and names sidecars; remembers for a minute how a folder's sidecars are named.
+
+    Args:
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._styles: dict[Path, tuple[float, bool]] = {}
+
+    def existing(self, path: Path) -> tuple[Path, ...]:
+        """The sidecars of an image that exist, the fullest name first."""
+        bases = [path.name]
+        if owns_stem(path):
+            bases.append(path.stem)
+        names = (path.with_name(base + ending) for base in bases for ending in _ENDINGS)
+        found: list[Path] = []
+        for name in names:
+            is_new = all(not _is_same_file(name, other) for other in found)
+            if _is_file(name) and is_new:
+                found.append(name)
+        return tuple(found)
+
+    def new(self, path: Path) -> Path:
+        """What a new sidecar of this image is called: as its neighbours, else as Lightroom does."""
+        is_full = not owns_stem(path) or self._has_full_names(path.parent)
+        return path.with_name((path.name if is_full else path.stem) + ".xmp")
+
+    def _has_full_names(self, folder: Path) -> bool:
+        known = self._styles.get(folder)
+        now = self._clock()
+        if known is not None and now - known[0] < _STYLE_AGE_S:
+            return known[1]
+        try:
+            with os.scandir(folder) as entries:
+                has_full = any(_is_full_name(entry.name) for entry in entries)
+        except PermissionError:  # a folder can be open for its files and closed for listing
+            has_full = False
+        if len(self._styles) >= _MAX_FOLDERS:
+            self._styles.clear()
+        self._styles[folder] = (now, has_full)
+        return has_full
+
+
+def owns_stem(path: Path) -> bool:
+    """Whether ``IMG.xmp`` belongs to this image rather than to another one of the same stem.
+
+    RAW before DNG before other formats that need a sidecar before the rest; equals share nothing.
+    """
+    own_rank = _rank(path.suffix)
+    return all(_rank(other.suffix) > own_rank for other in _siblings(path))
+
+
+def _siblings(path: Path) -> list[Path]:
+    """Other images with the same stem, by their usual spellings; folders are too large to list."""
+    names = {
+        path.stem + spelled
+        for extension in IMAGE_EXTENSIONS
+        for spelled in (extension, extension.upper())
+    }
+    candidates = (path.with_name(name) for name in sorted(names - {path.name}))
+    return [other for other in candidates if _is_file(other) and not _is_same_file(path, other)]
+
+
+def _rank(suffix: str) -> int:
+    suffix = suffix.lower()
+    image_format = next((f for f, names in FORMAT_EXTENSIONS.items() if suffix in names), None)
+    if image_format is ImageFormat.RAW:
+        return 0
+    if image_format is ImageFormat.DNG:
+        return 1
+    return 3 if image_format in _EMBEDDABLE else 2
+
+
+def _is_full_name(name: str) -> bool:
+    stem, ending = os.path.splitext(name)  # noqa: PTH122  # a name, not a path
+    return ending.lower() == ".xmp" and Path(stem).suffix.lower() in IMAGE_EXTENSIONS
+
+
+def _is_file(path: Path) -> bool:
+    """False as well where the name would be too long to exist."""
+    return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for such a name
+
+
+def _is_same_file(first: Path, second: Path) -> bool:
+    """One file under two spellings, as on file systems that ignore case."""
+    try:
+        return os.path.samestat(first.lstat(), second.lstat())
+    except OSError:
+        return False

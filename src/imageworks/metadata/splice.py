@@ -1,0 +1,150 @@
+"""Edits of a file's bytes, and the exact way back.
+
+A splice replaces one stretch of bytes. A file's change is a list of them, so every byte outside
+is the original's, and the earlier file can be restored bit for bit from the few bytes replaced.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imageworks.errors import MetadataError
+from imageworks.text import show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MAGIC = b"PTU1"
+_MAX_UNDO_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """One replaced stretch.
+
+    Attributes:
+        offset: Where it starts in the old bytes.
+        length: How many old bytes it replaces; 0 for an insertion.
+        new: What stands there instead.
+    """
+
+    offset: int
+    length: int
+    new: bytes
+
+
+def apply_splices(data: bytes, splices: Iterable[Splice]) -> bytes:
+    """The bytes with every splice applied; they must not overlap."""
+    parts: list[bytes] = []
+    at = 0
+    for splice in sorted(splices, key=lambda s: s.offset):
+        if splice.offset < at or splice.offset + splice.length > len(data):
+            message = "splices overlap or reach beyond the end"
+            raise ValueError(message)
+        parts += [data[at : splice.offset], splice.new]
+        at = splice.offset + splice.length
+    return b"".join([*parts, data[at:]])
+
+
+def invert_splices(data: bytes, splices: Iterable[Splice]) -> tuple[Splice, ...]:
+    """The splices that turn the changed bytes back into ``data``."""
+    inverse: list[Splice] = []
+    shift = 0
+    for splice in sorted(splices, key=lambda s: s.offset):
+        old = data[splice.offset : splice.offset + splice.length]
+        inverse.append(Splice(splice.offset + shift, len(splice.new), old))
+        shift += len(splice.new) - splice.length
+    return tuple(inverse)
+
+
+@dataclass(frozen=True, slots=True)
+class FileUndo:
+    """What puts one file back.
+
+    Attributes:
+        path: The file that was written.
+        sha256_before: Digest of its earlier bytes, hex; empty when it did not exist.
+        sha256_after: Digest of the bytes written, hex.
+        mtime_ns: Its earlier modification time, in nanoseconds since the epoch; 0 when new.
+        splices: They turn the written bytes into the earlier ones.
+    """
+
+    path: Path
+    sha256_before: str
+    sha256_after: str
+    mtime_ns: int
+    splices: tuple[Splice, ...]
+
+
+def undo_splice(data: bytes, undo: FileUndo) -> bytes:
+    """The earlier bytes of a file, restored from the present ones.
+
+    Raises:
+        MetadataError: ``changed-since``: another program wrote the file in between.
+    """
+    if hashlib.sha256(data).hexdigest() != undo.sha256_after:
+        message = f"{show_path(undo.path)} was changed after it was written here."
+        hint = "its earlier metadata can be put back by hand from the backup."
+        raise MetadataError(message, hint=hint, reason="changed-since")
+    restored = apply_splices(data, undo.splices)
+    if undo.sha256_before and hashlib.sha256(restored).hexdigest() != undo.sha256_before:
+        message = f"The way back of {show_path(undo.path)} does not lead to its earlier bytes."
+        raise MetadataError(message, hint="use the backup.", reason="undo-damaged")
+    return restored
+
+
+def pack_undo(files: Sequence[FileUndo]) -> bytes:
+    """The undo of one write, to keep in the journal; see `unpack_undo`."""
+    entries = [
+        {
+            "path": str(undo.path),
+            "before": undo.sha256_before,
+            "after": undo.sha256_after,
+            "mtime_ns": undo.mtime_ns,
+            "splices": [
+                [splice.offset, splice.length, base64.b64encode(splice.new).decode("ascii")]
+                for splice in undo.splices
+            ],
+        }
+        for undo in files
+    ]
+    return _MAGIC + zlib.compress(json.dumps(entries).encode("ascii"))
+
+
+def unpack_undo(packed: bytes) -> tuple[FileUndo, ...]:
+    """The undo of one write, one entry a file.
+
+    Raises:
+        MetadataError: ``undo-damaged``: these bytes were not made by `pack_undo`.
+    """
+    head, body = packed[: len(_MAGIC)], packed[len(_MAGIC) :]
+    try:
+        text = zlib.decompressobj().decompress(body if head == _MAGIC else b"", _MAX_UNDO_BYTES)
+        return tuple(_file_undo(entry) for entry in json.loads(text))
+    except (ValueError, KeyError, TypeError, zlib.error, binascii.Error) as error:
+        message = "The journal's way back is damaged."
+        raise MetadataError(message, hint="use the backup.", reason="undo-damaged") from error
+
+
+def _file_undo(entry: dict[str, object]) -> FileUndo:
+    splices = entry["splices"]
+    mtime_ns = entry["mtime_ns"]
+    if not isinstance(splices, list) or not isinstance(mtime_ns, int):
+        raise TypeError(entry)
+    return FileUndo(
+        path=Path(str(entry["path"])),
+        sha256_before=str(entry["before"]),
+        sha256_after=str(entry["after"]),
+        mtime_ns=mtime_ns,
+        splices=tuple(
+            Splice(int(offset), int(length), base64.b64decode(new, validate=True))
+            for offset, length, new in splices
+        ),
+    )

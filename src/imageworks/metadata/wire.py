@@ -1,0 +1,150 @@
+"""What goes through the pipes between a program and its metadata process.
+
+Frames: four bytes of length, big endian, then the body. Requests to the child are pickled. Replies
+are JSON: the child reads hostile files, so what it says must not be able to run anything here.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import pickle
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imageworks import errors
+from imageworks.config import PersonalTaggerConfig
+from imageworks.errors import ImageworksError, MetadataError
+from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+
+HEADER_BYTES = 4
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first request: what the child is to be."""
+
+    config: PersonalTaggerConfig
+    is_dry_run: bool
+
+
+Request = Opening | Path | WriteRequest
+"""A path asks to read it."""
+Reply = ExistingMetadata | WriteOutcome
+
+
+def encode_request(request: Request) -> bytes:
+    """A request as a frame; the API key of a config never gets into it."""
+    if isinstance(request, Opening):
+        config = dataclasses.replace(request.config, api_key="EMPTY")
+        request = dataclasses.replace(request, config=config)
+    return _framed(pickle.dumps(request))
+
+
+def read_request(stream: BinaryIO) -> Request | None:
+    """The next request, or None when the parent has gone."""
+    header = stream.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        return None
+    body = stream.read(body_size_bytes(header))
+    if len(body) < body_size_bytes(header):
+        return None
+    request: Request = pickle.loads(body)  # noqa: S301  # from the process that started this one
+    return request
+
+
+def encode_reply(reply: Reply | ImageworksError) -> bytes:
+    """A reply or an error as a frame."""
+    if isinstance(reply, ImageworksError):
+        content: dict[str, Any] = {
+            "error": type(reply).__name__,
+            "message": reply.message,
+            "hint": reply.hint,
+            "reason": reply.reason,
+        }
+    else:
+        content = {type(reply).__name__: dataclasses.asdict(reply)}
+    return _framed(json.dumps(content, default=_plain).encode("ascii"))
+
+
+def decode_reply(body: bytes) -> Reply:
+    """A reply out of its frame.
+
+    Raises:
+        ImageworksError: The error that the child met.
+        MetadataError: ``metadata-crash``: the child does not make sense.
+    """
+    try:
+        content = json.loads(body)
+        if "error" in content:
+            error = _error(content)
+        elif "WriteOutcome" in content:
+            return _outcome(content["WriteOutcome"])
+        else:
+            return _existing(content["ExistingMetadata"])
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        message = "The metadata process gave an answer that makes no sense."
+        raise MetadataError(message, hint="try again.", reason="metadata-crash") from fault
+    raise error
+
+
+def body_size_bytes(header: bytes) -> int:
+    """The length in a frame's header."""
+    (size,) = struct.unpack(">I", header)
+    return int(size)
+
+
+def _framed(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, Path):
+        return os.fspath(value)
+    raise TypeError(value)
+
+
+def _error(content: dict[str, Any]) -> ImageworksError:
+    kind = getattr(errors, str(content["error"]), MetadataError)
+    is_ours = isinstance(kind, type) and issubclass(kind, ImageworksError)
+    made: ImageworksError = (kind if is_ours else MetadataError)(
+        str(content["message"]), hint=str(content["hint"]), reason=str(content["reason"])
+    )
+    return made
+
+
+def _outcome(content: dict[str, Any]) -> WriteOutcome:
+    target_path = content["target_path"]
+    return WriteOutcome(
+        target=MetadataTarget(content["target"]),
+        is_changed=bool(content["is_changed"]),
+        notes=_texts(content["notes"]),
+        before=_existing(content["before"]),
+        target_path=None if target_path is None else Path(str(target_path)),
+        identity_before=str(content["identity_before"]),
+        identity_after=str(content["identity_after"]),
+        undo=base64.b64decode(content["undo"], validate=True),
+    )
+
+
+def _existing(content: dict[str, Any]) -> ExistingMetadata:
+    known: dict[str, Any] = {
+        field.name: _texts(value) if isinstance(value := content[field.name], list) else str(value)
+        for field in dataclasses.fields(ExistingMetadata)
+    }
+    return ExistingMetadata(**known)
+
+
+def _texts(values: list[object]) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)

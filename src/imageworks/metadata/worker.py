@@ -1,0 +1,83 @@
+"""The metadata process: reads requests from standard input until its parent has gone.
+
+Run as ``python -m imageworks.metadata.worker`` by `MetadataProcess`. It ends by itself once a file
+has changed the process-wide state of Exiv2; its parent then starts a clean one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from imageworks.errors import ImageworksError
+from imageworks.metadata import exiv2
+from imageworks.metadata.wire import Opening, encode_reply, read_request
+from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
+from imageworks.models import WriteRequest
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from imageworks.metadata.base import MetadataWriter
+    from imageworks.metadata.wire import Reply, Request
+
+
+def main() -> None:
+    """Serves requests; an interrupt meant for the parent does not end a write half-way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests, replies = take_pipes()
+    serve(requests, replies)
+
+
+def take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """The two pipes under new numbers; Exiv2 prints to descriptor 1, which now leads nowhere."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    return requests, replies
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answers until the requests end, the parent is gone, or Exiv2 is no longer clean."""
+    opening = read_request(requests)
+    if not isinstance(opening, Opening):
+        return
+    writer = _writer(opening, replies)
+    while writer is not None and (request := read_request(requests)) is not None:
+        reply = _answer(writer, request)
+        is_clean = exiv2.has_clean_namespaces()
+        try:
+            replies.write(encode_reply(reply))
+        except BrokenPipeError:
+            return
+        if not is_clean:
+            return
+
+
+def _writer(opening: Opening, replies: BinaryIO) -> MetadataWriter | None:
+    kind = DryRunMetadataWriter if opening.is_dry_run else PersonalMetadataWriter
+    try:
+        return kind(opening.config)
+    except ImageworksError as error:
+        replies.write(encode_reply(error))
+        return None
+
+
+def _answer(writer: MetadataWriter, request: Request) -> Reply | ImageworksError:
+    try:
+        if isinstance(request, WriteRequest):
+            return writer.write(request)
+        if isinstance(request, Opening):
+            message = "the metadata process is open already"
+            raise TypeError(message)
+        return writer.read(request)
+    except ImageworksError as error:
+        return error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The writers: one that writes, one that only says what it would write."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from imageworks.errors import MetadataError
+from imageworks.metadata import values
+from imageworks.metadata.plan import FileChange, Planner, WritePlan
+from imageworks.metadata.refusal import refusal
+from imageworks.metadata.replace import ReplaceOptions, create_file, replace_file
+from imageworks.metadata.sidecar import SidecarNames
+from imageworks.metadata.source import Source, read_source
+from imageworks.metadata.splice import FileUndo, invert_splices, pack_undo
+from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
+from imageworks.text import show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from imageworks.config import PersonalTaggerConfig
+
+logger = logging.getLogger(__name__)
+
+_CURABLE_BY_SIDECAR = frozenset({"read-only", "owner", "attributes"})
+"""What only the attempt shows about an image file; a file beside it may still be possible."""
+
+
+def local_now() -> datetime:
+    """The present moment in the machine's own time zone."""
+    return datetime.now().astimezone()
+
+
+class PersonalMetadataWriter:
+    """Writes accepted fields into files and sidecars, each proven first and replaced in one step.
+
+    Works in the calling process, which should have no other use for pyexiv2; see `MetadataProcess`.
+
+    Args:
+        config: How to merge and where to write.
+        clock: The present moment with its time zone, for ``xmp:MetadataDate``.
+    """
+
+    def __init__(
+        self, config: PersonalTaggerConfig, clock: Callable[[], datetime] = local_now
+    ) -> None:
+        self._planner = Planner(config, clock, SidecarNames())
+        self._can_use_sidecar = config.sidecar != "never"
+        self._options = ReplaceOptions(
+            keeps_original=config.backup_originals, preserves_mtime=config.preserve_mtime
+        )
+
+    def read(self, path: Path) -> ExistingMetadata:
+        """What the file and its sidecars say now; see `MetadataWriter.read`."""
+        return _read(self._planner, path)
+
+    def write(self, request: WriteRequest) -> WriteOutcome:
+        """Writes the accepted fields; see `MetadataWriter.write`."""
+        plan = self._planner.plan(request)
+        try:
+            self._commit(plan)
+        except MetadataError as error:
+            is_image = any(change.is_image for change in plan.changes)
+            if not (is_image and self._can_use_sidecar and error.reason in _CURABLE_BY_SIDECAR):
+                raise _not_written(request.path, error) from error
+            plan = self._planner.plan(request, obstacle=error)
+            try:
+                self._commit(plan)
+            except MetadataError as second:
+                raise _not_written(request.path, second) from second
+        return _outcome(plan, target=_target(plan), undo=_undo(plan))
+
+    def _commit(self, plan: WritePlan) -> None:
+        """All changes or none: what was already replaced is put back when a later one fails."""
+        done: list[FileChange] = []
+        try:
+            for change in plan.changes:
+                self._store(change, plan.photo.source)
+                done.append(change)
+        except MetadataError as error:
+            for change in reversed(done):
+                _put_back(change, error)
+            raise
+
+    def _store(self, change: FileChange, image: Source) -> None:
+        if change.source is None:
+            create_file(change.path, change.data, image.status)
+        else:
+            replace_file(change.source, change.data, self._options)
+        logger.info("%s: metadata written", show_path(change.path))
+
+
+class DryRunMetadataWriter:
+    """Reads, merges and proves like `PersonalMetadataWriter`, and never writes a byte.
+
+    Args:
+        config: How to merge and where to write.
+        clock: The present moment with its time zone.
+    """
+
+    def __init__(
+        self, config: PersonalTaggerConfig, clock: Callable[[], datetime] = local_now
+    ) -> None:
+        self._planner = Planner(config, clock, SidecarNames())
+
+    def read(self, path: Path) -> ExistingMetadata:
+        """What the file and its sidecars say now; see `MetadataWriter.read`."""
+        return _read(self._planner, path)
+
+    def write(self, request: WriteRequest) -> WriteOutcome:
+        """What a write would do: ``is_changed`` and ``target_path`` tell; ``target`` is none."""
+        plan = self._planner.plan(request)
+        return _outcome(plan, target=MetadataTarget.NONE, undo=b"")
+
+
+def _read(planner: Planner, path: Path) -> ExistingMetadata:
+    photo = planner.load(path)
+    return values.existing_metadata(photo.values, identity=photo.source.sha256, source=photo.where)
+
+
+def _outcome(plan: WritePlan, *, target: MetadataTarget, undo: bytes) -> WriteOutcome:
+    first = plan.changes[0] if plan.changes else None
+    before = first.source.sha256 if first and first.source else ""
+    is_written = target is not MetadataTarget.NONE
+    return WriteOutcome(
+        target=target,
+        is_changed=first is not None,
+        notes=plan.notes,
+        before=plan.before,
+        target_path=first.path if first else None,
+        identity_before=before,
+        identity_after=_digest(first.data) if first and is_written else "",
+        undo=undo,
+    )
+
+
+def _target(plan: WritePlan) -> MetadataTarget:
+    has_image = any(change.is_image for change in plan.changes)
+    has_sidecar = any(not change.is_image for change in plan.changes)
+    if has_image:
+        return MetadataTarget.BOTH if has_sidecar else MetadataTarget.FILE
+    return MetadataTarget.SIDECAR if has_sidecar else MetadataTarget.NONE
+
+
+def _undo(plan: WritePlan) -> bytes:
+    if not plan.changes:
+        return b""
+    files = []
+    for change in plan.changes:
+        old = b"" if change.source is None else change.source.data
+        files.append(
+            FileUndo(
+                path=change.path,
+                sha256_before="" if change.source is None else change.source.sha256,
+                sha256_after=_digest(change.data),
+                mtime_ns=0 if change.source is None else change.source.status.st_mtime_ns,
+                splices=invert_splices(old, change.splices),
+            )
+        )
+    return pack_undo(files)
+
+
+def _put_back(change: FileChange, cause: MetadataError) -> None:
+    """Takes one change back after a later one of the same photograph failed.
+
+    Only bytes that we wrote ourselves are taken back; the backup of the original stays.
+    """
+    try:
+        present = read_source(change.path)
+        if change.source is None or present.sha256 != _digest(change.data):
+            because = "another program changed it in the meantime"
+            raise refusal(reason="changed-meanwhile", because=because)
+        options = ReplaceOptions(keeps_original=False, preserves_mtime=False)
+        replace_file(present, change.source.data, options)
+    except MetadataError as error:
+        message = f"{show_path(change.path)} was written, but its sidecar was not: {cause.message}."
+        logger.exception("%s: cannot be put back: %s", show_path(change.path), error.message)
+        raise MetadataError(message, hint="accept it again.", reason="half-written") from cause
+
+
+def _not_written(path: Path, error: MetadataError) -> MetadataError:
+    """The error as a sentence that names the file, unless it does already."""
+    message = error.message
+    if show_path(path) not in message:
+        message = f"{show_path(path)} was not written: {message.rstrip('.')}."
+    return MetadataError(message, hint=error.hint, reason=error.reason)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

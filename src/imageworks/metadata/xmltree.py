@@ -1,0 +1,216 @@
+"""An XML document that can be edited without losing what is around the edit.
+
+ElementTree forgets prefixes, where namespaces were declared, and all that stands outside the root
+element. Here the standard library's expat builds the tree, so that all three survive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+from xml.parsers import expat
+
+from imageworks.metadata.namespaces import STANDARD_NAMESPACES, XML, is_foreign_binding
+from imageworks.metadata.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_DEPTH = 100
+"""Deepest accepted nesting; real packets stay below 20."""
+MAX_SIZE_BYTES = 32 * 1024 * 1024
+"""Largest accepted document; the largest real ones are sidecars with brush masks, a few MB."""
+_COMMENT: object = ET.Comment
+_STANDARD_PREFIXES = {uri: prefix for prefix, uri in STANDARD_NAMESPACES.items()}
+
+
+@dataclass(slots=True)
+class XmlDocument:
+    """A parsed document.
+
+    Attributes:
+        head: The bytes before the root element, verbatim.
+        root: The root element; comments and processing instructions inside it are kept.
+        tail: The bytes after the root element, verbatim.
+        prefixes: The document's own prefix for each namespace URI.
+        declared: The namespaces declared at an element, as (prefix, URI).
+    """
+
+    head: bytes
+    root: ET.Element
+    tail: bytes
+    prefixes: dict[str, str]
+    declared: dict[ET.Element, list[tuple[str, str]]]
+
+
+def parse_xml(data: bytes) -> XmlDocument:
+    """The document in these bytes.
+
+    Raises:
+        MetadataError: Not well-formed (``malformed-xmp``), not UTF-8 (``xmp-encoding``), with a DTD
+            (``xmp-dtd``), or with a prefix that is bound twice or against the standard
+            (``xmp-prefix``).
+    """
+    if len(data) > MAX_SIZE_BYTES:
+        raise refusal(reason="xmp-too-large", because="its XMP is larger than 32 MB")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise refusal(reason="xmp-encoding", because="its XMP is not in UTF-8") from error
+    builder = _Builder()
+    try:
+        return builder.parse(data)
+    except expat.ExpatError as error:
+        because = f"its XMP is not well-formed ({error})"
+        raise refusal(reason="malformed-xmp", because=because) from error
+
+
+def serialise_xml(document: XmlDocument) -> bytes:
+    """The document as UTF-8 bytes, its head and tail verbatim."""
+    out: list[str] = []
+    _write_element(document, document.root, {XML: "xml"}, out)
+    return document.head + "".join(out).encode("utf-8") + document.tail
+
+
+def is_element(node: ET.Element) -> bool:
+    """Whether a node is an element rather than a comment or a processing instruction."""
+    tag: object = node.tag
+    return isinstance(tag, str)
+
+
+class _Builder:
+    """Turns expat's events into an `XmlDocument`."""
+
+    def __init__(self) -> None:
+        self._tree = ET.TreeBuilder(insert_comments=True, insert_pis=True)
+        self._prefixes: dict[str, str] = {}
+        self._uris: dict[str, str] = {}
+        self._declared: dict[ET.Element, list[tuple[str, str]]] = {}
+        self._pending: list[tuple[str, str]] = []
+        self._depth = 0
+        self._root_start = 0
+        self._root_end = 0
+        # "}" cannot occur in a URI (RFC 3986), so names split safely.
+        self._parser = expat.ParserCreate("utf-8", namespace_separator="}")
+
+    def parse(self, data: bytes) -> XmlDocument:
+        parser = self._parser
+        parser.buffer_text = True
+        parser.ordered_attributes = True
+        parser.XmlDeclHandler = self._declaration
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartNamespaceDeclHandler = self._namespace
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.CommentHandler = self._comment
+        parser.ProcessingInstructionHandler = self._instruction
+        parser.Parse(data, True)  # noqa: FBT003  # expat takes no keywords
+        end = data.index(b">", self._root_end) + 1
+        root = self._tree.close()
+        return XmlDocument(
+            data[: self._root_start], root, data[end:], self._prefixes, self._declared
+        )
+
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        del version, standalone
+        if encoding is not None and encoding.lower() not in {"utf-8", "utf8", "us-ascii"}:
+            raise refusal(reason="xmp-encoding", because="its XMP is not in UTF-8")
+
+    def _doctype(self, *_: object) -> None:
+        raise refusal(reason="xmp-dtd", because="its XMP has a document type declaration")
+
+    def _namespace(self, prefix: str | None, uri: str | None) -> None:
+        if not prefix or not uri:
+            raise refusal(reason="xmp-prefix", because="its XMP uses a default namespace")
+        if self._uris.setdefault(prefix, uri) != uri or is_foreign_binding(prefix, uri):
+            because = "its XMP gives a namespace prefix an unusual meaning"
+            raise refusal(reason="xmp-prefix", because=because)
+        self._prefixes.setdefault(uri, prefix)
+        self._pending.append((prefix, uri))
+
+    def _start(self, name: str, attributes: Sequence[str]) -> None:
+        if self._depth == 0:
+            self._root_start = self._parser.CurrentByteIndex
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise refusal(reason="malformed-xmp", because="its XMP is nested too deeply")
+        pairs = zip(attributes[::2], attributes[1::2], strict=True)
+        element = self._tree.start(_clark(name), {_clark(key): value for key, value in pairs})
+        if self._pending:
+            self._declared[element] = self._pending
+            self._pending = []
+
+    def _end(self, name: str) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._root_end = self._parser.CurrentByteIndex
+        self._tree.end(_clark(name))
+
+    def _text(self, text: str) -> None:
+        self._tree.data(text)
+
+    def _comment(self, text: str) -> None:
+        if self._depth:
+            self._tree.comment(text)
+
+    def _instruction(self, target: str, text: str) -> None:
+        if self._depth:
+            self._tree.pi(target, text)
+
+
+def _clark(name: str) -> str:
+    return f"{{{name}" if "}" in name else name
+
+
+def _write_element(
+    document: XmlDocument, element: ET.Element, scope: dict[str, str], out: list[str]
+) -> None:
+    if not is_element(element):
+        out.append(_write_aside(element))
+        return
+    declared = list(document.declared.get(element, ()))
+    scope = {**scope, **{uri: prefix for prefix, uri in declared}}
+    names = [_qualified(name, document, scope, declared) for name in (element.tag, *element.keys())]
+    out.append(f"<{names[0]}")
+    out += [f' xmlns:{prefix}="{_escape(uri, quote=True)}"' for prefix, uri in declared]
+    for name, value in zip(names[1:], element.attrib.values(), strict=True):
+        out.append(f' {name}="{_escape(value, quote=True)}"')
+    if len(element) or element.text:
+        out.append(f">{_escape(element.text or '')}")
+        for child in element:
+            _write_element(document, child, scope, out)
+            out.append(_escape(child.tail or ""))
+        out.append(f"</{names[0]}>")
+    else:
+        out.append("/>")
+
+
+def _write_aside(element: ET.Element) -> str:
+    text = element.text or ""
+    is_comment = element.tag is _COMMENT
+    return f"<!--{text}-->" if is_comment else f"<?{text}?>"
+
+
+def _qualified(
+    name: str, document: XmlDocument, scope: dict[str, str], declared: list[tuple[str, str]]
+) -> str:
+    """``prefix:local``; declares the namespace at this element where it is not yet in scope."""
+    if not name.startswith("{"):
+        return name
+    uri, _, local = name[1:].partition("}")
+    if uri not in scope:
+        prefix = document.prefixes.get(uri) or _STANDARD_PREFIXES[uri]
+        document.prefixes[uri] = prefix
+        scope[uri] = prefix
+        declared.append((prefix, uri))
+    return f"{scope[uri]}:{local}"
+
+
+def _escape(text: str, *, quote: bool = False) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = text.replace("\r", "&#13;")
+    if quote:
+        text = text.replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
+    return text
