@@ -18,7 +18,8 @@ KEYWORD_FORBIDDEN = ",;|/<>"
 """Characters that readers of keywords split or nest at (contract, section 7)."""
 _INVISIBLE_CLASS = re.compile(f"[{_INVISIBLE}]")
 _SPACE_RUN = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+# What starts markup inside a table cell (CommonMark 0.31, section 6; GFM tables and math).
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 
 
 def _is_forbidden(character: str) -> bool:
@@ -85,7 +86,8 @@ def escape_markdown(text: str, *, limit: int = 2000) -> str:
     shown = one_line(clean_text(text), limit=limit)
     shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", shown)
-    return escaped.replace("://", ":&#47;/").replace("www\\.", "www&#46;").replace("@", "&#64;")
+    # Bare addresses would become links (GFM, section 6.9).
+    return escaped.replace("://", ":&#47;/").replace("www.", "www&#46;").replace("@", "&#64;")
 
 
 def escape_html(text: str, *, limit: int = 10_000) -> str:

@@ -189,15 +189,11 @@ class OpenAIServer:
         self.stop()
 
     def stop(self) -> None:
-        """Closes the port and every connection; the port stays known. Safe to call twice."""
+        """Closes the port and every connection; entering again reuses the port. Safe twice."""
         thread, self._thread = self._thread, None
         if thread is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             thread.join(10)
-
-    def start_again(self) -> None:
-        """Listens again on the same port after `stop`."""
-        self.__enter__()
 
     def _run(self) -> None:
         asyncio.run(self.serve())

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.cli.flags import add_setting_flags, setting_flags_of
-from imageworks.config import PersonalTaggerConfig, PersonalTaggerSettings, load_settings
+from imageworks.config import (
+    PersonalTaggerConfig,
+    PersonalTaggerSettings,
+    load_settings,
+    setting_specs,
+)
 from imageworks.errors import ExitStatus, ImageworksError
 from imageworks.logs import log_level, log_to_stderr
 from imageworks.paths import AppPaths, app_paths
@@ -34,12 +39,12 @@ class Command:
 
     Attributes:
         module: Has ``add_arguments(parser)`` and ``run(context) -> int``.
-        settings: Names of the settings that are flags of it; None for all.
+        settings: Names of the settings that are flags of it.
     """
 
     module: str
     help: str
-    settings: tuple[str, ...] | None = ()
+    settings: tuple[str, ...] = ()
 
 
 _REVIEW_SETTINGS = (
@@ -52,11 +57,13 @@ _BACKEND_SETTINGS = (
     *("description_model", "prompt_profile", "use_registry", "registry_path", "caption_role"),
     *("keyword_role", "description_role"),
 )
+_SCREEN_ONLY = frozenset({"theme", "keymap"})
+_RUN_SETTINGS = tuple(name for name in setting_specs() if name not in _SCREEN_ONLY)
 _REPORT_SETTINGS = ("store_path", "output_jsonl", "summary_path")
 _DOCTOR_SETTINGS = (*_BACKEND_SETTINGS, "store_path")
 COMMANDS: dict[str, Command] = {
     "review": Command("review", "open the workstation (also: ptag [PATH…])", _REVIEW_SETTINGS),
-    "run": Command("run", "tag folders unattended: ask, write XMP, report", None),
+    "run": Command("run", "tag folders unattended: ask, write XMP, report", _RUN_SETTINGS),
     "apply": Command("apply", "write what was accepted and is not yet on disk", ("store_path",)),
     "status": Command("status", "what waits, what runs, what failed", ("store_path",)),
     "report": Command("report", "write a run's reports again", _REPORT_SETTINGS),

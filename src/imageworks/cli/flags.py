@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 _PREFIX = "setting_"
 _INPUT_FLAGS = ("-i", "--input", "--input-dir")
 _LISTED_DEFAULT_LENGTH = 40
+_METAVARS = {
+    "int": "N",
+    "float": "N",
+    "str": "TEXT",
+    "strs": "TEXT",
+    "path": "FILE",
+    "paths": "PATH",
+}
 
 
-def add_setting_flags(parser: argparse.ArgumentParser, names: Iterable[str] | None = None) -> None:
-    """Adds a flag for each of these settings, or for all that a flag can set."""
+def add_setting_flags(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Adds a flag for each of these settings that a flag can set."""
     specs = setting_specs()
     group = parser.add_argument_group("settings")
-    for name in specs if names is None else names:
+    for name in names:
         if specs[name].kind != "table":
             _add(group, name, specs[name])
 
@@ -42,13 +50,16 @@ def _add(group: argparse._ArgumentGroup, name: str, spec: SettingSpec) -> None:
         "default": argparse.SUPPRESS,
         "help": describe(name, spec).replace("%", "%%"),
     }
+    if spec.kind == "bool" and name.startswith("no_"):
+        group.add_argument(*flags, action="store_true", **common)
+        return
     if spec.kind == "bool":
         group.add_argument(*flags, action=argparse.BooleanOptionalAction, **common)
         return
     if spec.kind in {"paths", "strs"}:
         common["action"] = "append"
-    metavar = spec.metavar or ("N" if spec.kind in {"int", "float"} else "PATH")
-    if spec.choices and spec.kind == "str":
+    metavar = spec.metavar or _METAVARS[spec.kind]
+    if spec.choices:
         metavar = f"{{{','.join(spec.choices)}}}"
     group.add_argument(*flags, metavar=metavar, **common)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from imageworks.config import PersonalTaggerConfig
@@ -18,6 +19,7 @@ from imageworks.report.metrics_history import MetricsHistory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from imageworks.infer.engine import BaseInferenceEngine
     from imageworks.store.library import Library
     from imageworks.store.records import RunRow
 
@@ -56,11 +58,15 @@ class RunReporter:
             flushed += [record for _, record in batch]
         return flushed
 
-    def finish(self, *, engine_note: str, concurrency: int) -> RunSummary:
+    def finish(self, engine: BaseInferenceEngine, *, concurrency: int) -> RunSummary:
         """Writes summary, contact sheet and metrics; the run's figures."""
         self.flush()
         self._jsonl.close()
-        summary = summarise(self._library, self._run.id, engine_note=engine_note)
+        summary = replace(
+            summarise(self._library, self._run.id),
+            models=engine.models(),
+            engine_note=engine.describe(),
+        )
         write_reports(self._library, self._run.id, summary, self._config.summary_path)
         history = MetricsHistory(self._config.metrics_path)
         history.append(run_metrics(self._library, self._run.id, summary, concurrency=concurrency))
@@ -85,7 +91,7 @@ def write_jsonl(library: Library, run_id: int, path: Path) -> None:
             stream.write(json_line(record).decode())
 
 
-def summarise(library: Library, run_id: int, *, engine_note: str = "") -> RunSummary:
+def summarise(library: Library, run_id: int) -> RunSummary:
     """A run's head figures from the library."""
     run = library.runs.get(run_id)
     config = PersonalTaggerConfig.from_json(run.config)
@@ -98,13 +104,16 @@ def summarise(library: Library, run_id: int, *, engine_note: str = "") -> RunSum
         ended_at=run.ended_at if is_ended else None,
         backend=config.backend,
         base_url="" if config.backend == "builtin" else config.base_url[0],
-        models=library.runs.models(run_id) or config.models(),
+        models=library.runs.models(run_id) or _configured_models(config),
         prompt_profile=config.prompt_profile,
         counts=counts,
         failures=library.outcomes.failures(run_id),
         images_per_s=done / run.worked_s if run.worked_s > 0 else 0.0,
-        engine_note=engine_note,
     )
+
+
+def _configured_models(config: PersonalTaggerConfig) -> dict[str, str]:
+    return {} if config.backend in {"builtin", "auto"} else config.models()
 
 
 def collect_metrics(library: Library, run_id: int) -> BatchRunMetrics:

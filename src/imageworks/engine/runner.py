@@ -146,7 +146,7 @@ class PersonalTaggerRunner:
             self._library.runs.end(self._run_row.id, status, message=message)
             reporter.close()
         return RunReporter(self._library, self._run_row, self._config).finish(
-            engine_note=self._engine.describe(), concurrency=self._concurrency
+            self._engine, concurrency=self._concurrency
         )
 
     async def _preflight(self) -> None:

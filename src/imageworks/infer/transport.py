@@ -238,10 +238,21 @@ def _parsed(base_url: str) -> httpx.URL:
     except httpx.InvalidURL as error:
         message = f"The address {one_line(base_url, limit=200)!r} is not valid: {_said(error)}."
         raise ConfigError(message, hint=hint, reason="bad-url") from error
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not _is_host(url.host) or not _is_port(url.port):
         message = f"The address {one_line(base_url, limit=200)!r} is not an HTTP address."
         raise ConfigError(message, hint=hint, reason="bad-url")
     return url
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))  # what the resolver will do; labels over 63 bytes fail
+    except UnicodeError:
+        return False
+
+
+def _is_port(port: int | None) -> bool:
+    return port is None or 0 < port <= 65535
 
 
 def _headers(api_key: str) -> dict[str, str]:

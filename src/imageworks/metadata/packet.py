@@ -33,7 +33,7 @@ _NEW_BODY = (
     f'<x:xmpmeta xmlns:x="{META}">\n <rdf:RDF xmlns:rdf="{RDF}">\n'
     '  <rdf:Description rdf:about=""/>\n </rdf:RDF>\n</x:xmpmeta>'
 ).encode()
-_PADDING = re.compile(rb"[ \t\r\n\0]+")
+_PADDING = re.compile(rb"\s{2,}<\?xpacket end")
 
 
 class XmpPacket:
@@ -51,8 +51,9 @@ class XmpPacket:
         Raises:
             MetadataError: See `parse_xml`; ``unusual-xmp``: XML, but not XMP as we know it.
         """
-        document = parse_xml(data.rstrip(b"\0 \t\r\n"))
-        document.tail = _PADDING.sub(b"\n", document.tail, count=1)
+        document = parse_xml(data.rstrip(b"\0"))
+        if _PADDING.match(document.tail):
+            document.tail = b"\n" + document.tail.lstrip()
         return cls(document)
 
     @classmethod
@@ -242,6 +243,8 @@ class XmpPacket:
 
 
 def _find_rdf(root: ET.Element) -> ET.Element:
+    if root.tag == f"{{{META}}}xmpmeta" and not len(root):
+        ET.SubElement(root, f"{{{RDF}}}RDF")
     found = list(root.iter(f"{{{RDF}}}RDF"))
     if len(found) != 1 or (found[0] is not root and found[0] not in list(root)):
         raise refusal(reason="unusual-xmp", because="its XMP does not hold exactly one rdf:RDF")

@@ -176,20 +176,26 @@ class Planner:
             return []
         try:
             if photo.sidecars:
-                return [self._update(sidecar, wanted) for sidecar in photo.sidecars]
+                return [self._renewed(sidecar, wanted) for sidecar in photo.sidecars]
             if needs_one and wanted != photo.values:
                 return [self._create(photo, wanted)]
         except MetadataError as error:
             raise _named(photo.source.path, error) from error
         return []
 
-    def _update(self, sidecar: Sidecar, wanted: FieldValues) -> FileChange:
-        source = sidecar.source
-        if sidecar.fault is not None:
-            message = f"its sidecar {show_path(source.path.name)} is left alone: "
-            message += sidecar.fault.message
-            hint = "mend the sidecar or move it away."
-            raise MetadataError(message, hint=hint, reason="sidecar-malformed")
+    def _renewed(self, sidecar: Sidecar, wanted: FieldValues) -> FileChange:
+        try:
+            if sidecar.fault is not None:
+                raise sidecar.fault
+            return self._update(sidecar.source, wanted)
+        except MetadataError as error:
+            message = f"its sidecar {show_path(sidecar.source.path.name)} stays as it is: "
+            message += error.message
+            reason = "sidecar-malformed" if error is sidecar.fault else error.reason
+            hint = error.hint or "mend the sidecar or move it away."
+            raise MetadataError(message, hint=hint, reason=reason) from error
+
+    def _update(self, source: Source, wanted: FieldValues) -> FileChange:
         packet = XmpPacket.parse(source.data)
         if not values.apply_values(packet, wanted, self._mapping, self._now()):
             return FileChange(source.path, source, source.data, (), is_image=False)

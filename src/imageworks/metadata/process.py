@@ -14,6 +14,7 @@ from imageworks.errors import MetadataError
 from imageworks.metadata.fields import field_mapping
 from imageworks.metadata.replace import sweep_leftovers
 from imageworks.metadata.wire import (
+    BEGUN,
     HEADER_BYTES,
     MAX_FRAME_BYTES,
     Opening,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LEAVING_TIME_S = 5.0
+_MAX_STARTS = 2
+"""The child may have ended since the last request; one that ends at once twice never starts."""
 
 
 class MetadataProcess:
@@ -109,10 +112,9 @@ class MetadataProcess:
 
     async def _exchange(self, request: Path | WriteRequest, path: Path) -> Reply:
         async with self._lock:
-            child = await self._ready_child()
             try:
                 async with asyncio.timeout(self._time_limit_s):
-                    body = await _ask(child, encode_request(request))
+                    body = await self._answer(encode_request(request))
             except TimeoutError as error:
                 await self._abandon(path)
                 message = f"{show_path(path)}: its metadata took longer than "
@@ -127,12 +129,20 @@ class MetadataProcess:
                 raise
             return decode_reply(body)
 
+    async def _answer(self, frame: bytes) -> bytes:
+        """The reply to one request; asked again where the child had ended before it began."""
+        for _ in range(_MAX_STARTS):
+            child = await self._ready_child()
+            if await _has_begun(child, frame):
+                return await _read_reply(child)
+            await child.wait()
+        message = "the metadata process does not start"
+        raise EOFError(message)
+
     async def _ready_child(self) -> Process:
         """The child, a new one where the last has ended."""
         if self._child is not None and self._child.returncode is None:
-            if not _has_ended(self._child):
-                return self._child
-            await self._child.wait()
+            return self._child
         self._child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -141,9 +151,7 @@ class MetadataProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        stdin = self._child.stdin
-        if stdin is not None:
-            stdin.write(encode_request(self._opening))
+        _pipes(self._child)[0].write(encode_request(self._opening))
         return self._child
 
     async def _abandon(self, path: Path) -> None:
@@ -161,27 +169,35 @@ def _sweep_beside(path: Path) -> list[Path]:
     return sweep_leftovers(Path(os.path.realpath(path)).parent)
 
 
-def _has_ended(child: Process) -> bool:
-    """Whether the child has closed its side, as it does on its own after an unclean file."""
-    return child.stdout is None or child.stdout.at_eof()
+async def _has_begun(child: Process, frame: bytes) -> bool:
+    """Hands a request over; False where the child has ended, as it does after an unclean file."""
+    stdin, stdout = _pipes(child)
+    try:
+        stdin.write(frame)
+        await stdin.drain()
+    except ConnectionError:
+        return False
+    return await stdout.read(len(BEGUN)) == BEGUN
 
 
-async def _ask(child: Process, frame: bytes) -> bytes:
-    if child.stdin is None or child.stdout is None:
-        message = "the metadata process has no pipes"
-        raise EOFError(message)
-    child.stdin.write(frame)
-    await child.stdin.drain()
-    size_bytes = body_size_bytes(await child.stdout.readexactly(HEADER_BYTES))
+async def _read_reply(child: Process) -> bytes:
+    _, stdout = _pipes(child)
+    size_bytes = body_size_bytes(await stdout.readexactly(HEADER_BYTES))
     if size_bytes > MAX_FRAME_BYTES:
         message = "the metadata process sent a frame that is too large"
         raise EOFError(message)
-    return await child.stdout.readexactly(size_bytes)
+    return await stdout.readexactly(size_bytes)
+
+
+def _pipes(child: Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+    if child.stdin is None or child.stdout is None:
+        message = "the metadata process has no pipes"
+        raise EOFError(message)
+    return child.stdin, child.stdout
 
 
 async def _dismiss(child: Process) -> None:
-    if child.stdin is not None:
-        child.stdin.close()
+    _pipes(child)[0].close()
     try:
         async with asyncio.timeout(_LEAVING_TIME_S):
             await child.wait()

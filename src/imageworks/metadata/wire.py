@@ -1,7 +1,8 @@
 """What goes through the pipes between a program and its metadata process.
 
 Frames: four bytes of length, big endian, then the body. Requests to the child are pickled. Replies
-are JSON: the child reads hostile files, so what it says must not be able to run anything here.
+are JSON: the child reads hostile files, so what it says must not be able to run anything here. One
+byte before each reply tells that work on the request has begun.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 HEADER_BYTES = 4
+BEGUN = b"+"
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 

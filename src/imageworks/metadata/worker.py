@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
 from imageworks.metadata import exiv2
-from imageworks.metadata.wire import Opening, encode_reply, read_request
+from imageworks.metadata.wire import BEGUN, Opening, encode_reply, read_request
 from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
 from imageworks.models import WriteRequest
 
@@ -33,7 +33,7 @@ def main() -> None:
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
     """The two pipes under new numbers; Exiv2 prints to descriptor 1, which now leads nowhere."""
     requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    replies = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
@@ -46,25 +46,19 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     opening = read_request(requests)
     if not isinstance(opening, Opening):
         return
-    writer = _writer(opening, replies)
-    while writer is not None and (request := read_request(requests)) is not None:
-        reply = _answer(writer, request)
-        is_clean = exiv2.has_clean_namespaces()
+    kind = DryRunMetadataWriter if opening.is_dry_run else PersonalMetadataWriter
+    writer = kind(opening.config)
+    is_clean = True
+    while is_clean and (request := read_request(requests)) is not None:
         try:
+            replies.write(BEGUN)
+            replies.flush()
+            reply = _answer(writer, request)
+            is_clean = exiv2.has_clean_namespaces()
             replies.write(encode_reply(reply))
+            replies.flush()
         except BrokenPipeError:
             return
-        if not is_clean:
-            return
-
-
-def _writer(opening: Opening, replies: BinaryIO) -> MetadataWriter | None:
-    kind = DryRunMetadataWriter if opening.is_dry_run else PersonalMetadataWriter
-    try:
-        return kind(opening.config)
-    except ImageworksError as error:
-        replies.write(encode_reply(error))
-        return None
 
 
 def _answer(writer: MetadataWriter, request: Request) -> Reply | ImageworksError:

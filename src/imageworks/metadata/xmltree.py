@@ -1,11 +1,14 @@
 """An XML document that can be edited without losing what is around the edit.
 
 ElementTree forgets prefixes, where namespaces were declared, and all that stands outside the root
-element. Here the standard library's expat builds the tree, so that all three survive.
+element. Here the standard library's expat builds the tree, so that all three survive, and start
+tags come out as they were written.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -21,8 +24,36 @@ MAX_DEPTH = 100
 """Deepest accepted nesting; real packets stay below 20."""
 MAX_SIZE_BYTES = 32 * 1024 * 1024
 """Largest accepted document; the largest real ones are sidecars with brush masks, a few MB."""
+# XML 1.0, productions 40 and 41: attribute values may hold ">".
+_START_TAG = re.compile(rb"""<[^>"']+(?:"[^"]*"[^>"']*|'[^']*'[^>"']*)*>""")
+_ATTRIBUTE = re.compile(r"""(\s+)([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _COMMENT: object = ET.Comment
 _STANDARD_PREFIXES = {uri: prefix for prefix, uri in STANDARD_NAMESPACES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class StartTag:
+    """A start tag as it was written.
+
+    Attributes:
+        text: All of it.
+        values: The attributes' values by Clark name.
+        keys: The attributes' Clark names by the names written.
+    """
+
+    text: str
+    values: Mapping[str, str]
+    keys: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The opening bracket and the element's name."""
+        return re.split(r"[\s/>]", self.text, maxsplit=1)[0]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it ends its element at once."""
+        return self.text.endswith("/>")
 
 
 @dataclass(slots=True)
@@ -35,6 +66,7 @@ class XmlDocument:
         tail: The bytes after the root element, verbatim.
         prefixes: The document's own prefix for each namespace URI.
         declared: The namespaces declared at an element, as (prefix, URI).
+        tags: How an element's start tag was written.
     """
 
     head: bytes
@@ -42,6 +74,7 @@ class XmlDocument:
     tail: bytes
     prefixes: dict[str, str]
     declared: dict[ET.Element, list[tuple[str, str]]]
+    tags: dict[ET.Element, StartTag]
 
 
 def parse_xml(data: bytes) -> XmlDocument:
@@ -87,6 +120,8 @@ class _Builder:
         self._prefixes: dict[str, str] = {}
         self._uris: dict[str, str] = {}
         self._declared: dict[ET.Element, list[tuple[str, str]]] = {}
+        self._tags: dict[ET.Element, StartTag] = {}
+        self._data = b""
         self._pending: list[tuple[str, str]] = []
         self._depth = 0
         self._root_start = 0
@@ -95,6 +130,7 @@ class _Builder:
         self._parser = expat.ParserCreate("utf-8", namespace_separator="}")
 
     def parse(self, data: bytes) -> XmlDocument:
+        self._data = data
         parser = self._parser
         parser.buffer_text = True
         parser.ordered_attributes = True
@@ -107,11 +143,12 @@ class _Builder:
         parser.CommentHandler = self._comment
         parser.ProcessingInstructionHandler = self._instruction
         parser.Parse(data, True)  # noqa: FBT003  # expat takes no keywords
-        end = data.index(b">", self._root_end) + 1
+        end = self._root_end
+        if data.startswith(b"</", end):  # behind an empty root there is no end tag
+            end = data.index(b">", end) + 1
         root = self._tree.close()
-        return XmlDocument(
-            data[: self._root_start], root, data[end:], self._prefixes, self._declared
-        )
+        head, tail = data[: self._root_start], data[end:]
+        return XmlDocument(head, root, tail, self._prefixes, self._declared, self._tags)
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         del version, standalone
@@ -137,10 +174,20 @@ class _Builder:
         if self._depth > MAX_DEPTH:
             raise refusal(reason="malformed-xmp", because="its XMP is nested too deeply")
         pairs = zip(attributes[::2], attributes[1::2], strict=True)
-        element = self._tree.start(_clark(name), {_clark(key): value for key, value in pairs})
+        values = {_clark(key): value for key, value in pairs}
+        element = self._tree.start(_clark(name), values)
+        self._tags[element] = self._start_tag(values)
         if self._pending:
             self._declared[element] = self._pending
             self._pending = []
+
+    def _start_tag(self, values: dict[str, str]) -> StartTag:
+        found = _START_TAG.match(self._data, self._parser.CurrentByteIndex)
+        text = found[0].decode("utf-8") if found else ""
+        names = [m[2] for m in _ATTRIBUTE.finditer(text) if not m[2].startswith("xmlns:")]
+        if len(names) != len(values):
+            raise refusal(reason="malformed-xmp", because="its XMP is written in an unusual way")
+        return StartTag(text, values.copy(), dict(zip(names, values, strict=True)))
 
     def _end(self, name: str) -> None:
         self._depth -= 1
@@ -170,21 +217,55 @@ def _write_element(
     if not is_element(element):
         out.append(_write_aside(element))
         return
-    declared = list(document.declared.get(element, ()))
+    declared = document.declared.get(element, [])
     scope = {**scope, **{uri: prefix for prefix, uri in declared}}
-    names = [_qualified(name, document, scope, declared) for name in (element.tag, *element.keys())]
-    out.append(f"<{names[0]}")
-    out += [f' xmlns:{prefix}="{_escape(uri, quote=True)}"' for prefix, uri in declared]
-    for name, value in zip(names[1:], element.attrib.values(), strict=True):
-        out.append(f' {name}="{_escape(value, quote=True)}"')
-    if len(element) or element.text:
-        out.append(f">{_escape(element.text or '')}")
-        for child in element:
-            _write_element(document, child, scope, out)
-            out.append(_escape(child.tail or ""))
-        out.append(f"</{names[0]}>")
+    added: list[tuple[str, str]] = []
+    names = {key: _qualified(key, document, scope, added) for key in (element.tag, *element.keys())}
+    source = document.tags.get(element)
+    if source is None:
+        start = f"<{names[element.tag]}{_namespaces([*declared, *added], ' ')}"
+        start += "".join(
+            f' {names[key]}="{_escape(value, quote=True)}"' for key, value in element.items()
+        )
     else:
-        out.append("/>")
+        start = _edited_start(source, element, names, added)
+    has_content = len(element) > 0 or bool(element.text)
+    if not has_content and (source is None or source.is_empty):
+        out.append(f"{start}/>")
+        return
+    out.append(f"{start}>{_escape(element.text or '')}")
+    for child in element:
+        _write_element(document, child, scope, out)
+        out.append(_escape(child.tail or ""))
+    out.append(f"</{names[element.tag]}>")
+
+
+def _edited_start(
+    source: StartTag, element: ET.Element, names: dict[str, str], added: list[tuple[str, str]]
+) -> str:
+    """The tag as it was written, with only the changed attributes changed; without its ``>``."""
+    out = [source.name]
+    written: set[str] = set()
+    gap = " "
+    for found in _ATTRIBUTE.finditer(source.text):
+        gap, name = found[1], found[2]
+        key = source.keys.get(name, "")
+        if name.startswith("xmlns:"):
+            out.append(found[0])
+        elif key in element.attrib:
+            value = element.attrib[key]
+            is_kept = value == source.values[key]
+            out.append(found[0] if is_kept else f'{gap}{name}="{_escape(value, quote=True)}"')
+            written.add(key)
+    out.append(_namespaces(added, gap))
+    for key, value in element.items():
+        if key not in written:
+            out.append(f'{gap}{names[key]}="{_escape(value, quote=True)}"')
+    return "".join(out)
+
+
+def _namespaces(declared: Sequence[tuple[str, str]], gap: str) -> str:
+    return "".join(f'{gap}xmlns:{prefix}="{_escape(uri, quote=True)}"' for prefix, uri in declared)
 
 
 def _write_aside(element: ET.Element) -> str:

@@ -64,9 +64,10 @@ cursor:pointer;color:var(--soft)}
 figure{margin:0;background:var(--mount);border:1px solid var(--line);border-radius:6px;
 overflow:hidden;display:flex;flex-direction:column;content-visibility:auto;
 contain-intrinsic-size:auto 380px}
-.well{aspect-ratio:3/2;background:var(--well);display:grid;place-items:center;padding:10px;
+.well{position:relative;aspect-ratio:3/2;background:var(--well);display:grid;place-items:center;
 color:var(--soft);font-size:13px}
-.well img{max-width:100%;max-height:100%;width:100%;height:100%;object-fit:contain;min-height:0}
+.well img{position:absolute;inset:10px;width:calc(100% - 20px);height:calc(100% - 20px);
+object-fit:contain}
 figcaption{padding:12px 14px 14px;display:flex;flex-direction:column;gap:8px;flex:1}
 .caption{margin:0;font-weight:500;overflow-wrap:anywhere}
 .caption.none{color:var(--soft);font-weight:400;font-style:italic}

@@ -57,7 +57,7 @@ def counted(counts: Iterable[tuple[str, int]]) -> str:
 
 def moment_text(moment: datetime) -> str:
     """A moment for people, with its offset from UTC."""
-    return moment.isoformat(sep=" ", timespec="seconds")
+    return moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
 
 
 def summary_rows(summary: RunSummary) -> list[tuple[str, str]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from imageworks.models import ExistingMetadata, Keyword, Origin, Tags
 from imageworks.store.records import Choice
-from imageworks.text import clean_keyword, fold
+from imageworks.text import clean_keyword, clean_text, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from imageworks.config import PersonalTaggerConfig
 
@@ -20,6 +21,7 @@ _VALUE_OF_FIELD = {
     "Iptc4xmpCore:AltTextAccessibility": "alt_text",
     "Iptc4xmpCore:ExtDescrAccessibility": "extended_description",
 }
+_SEPARATOR = re.compile(r"[,;\n]")
 _TARGETS = {
     "imageworks": ("dc:title", "dc:description"),
     "lightroom": ("dc:description", "Iptc4xmpCore:ExtDescrAccessibility"),
@@ -75,19 +77,60 @@ def merge_keywords(first: Iterable[Keyword], then: Iterable[Keyword]) -> tuple[K
     return tuple(merged.values())
 
 
+def keywords_text(keywords: Iterable[Keyword]) -> str:
+    """Keywords as a person edits them: one line, separated by commas."""
+    return ", ".join(clean_text(keyword.text) for keyword in keywords)
+
+
+def typed_keywords(text: str, known: Iterable[Keyword]) -> tuple[Keyword, ...]:
+    """The keywords of an edited line; one that the file holds with a comma in it stays whole."""
+    known = tuple(known)
+    compounds = {
+        tuple(_folded_parts(keyword.text)): keyword.text
+        for keyword in known
+        if _SEPARATOR.search(keyword.text)
+    }
+    parts = [part.strip() for part in _SEPARATOR.split(text)]
+    return edited_keywords(_joined(parts, compounds), known)
+
+
 def edited_keywords(texts: Iterable[str], known: Iterable[Keyword]) -> tuple[Keyword, ...]:
     """Keywords that a person has typed or kept: those known keep their origin and score."""
     by_key = {fold(keyword.text): keyword for keyword in known}
     result: dict[str, Keyword] = {}
     for text in texts:
+        kept = by_key.get(fold(text))
+        if kept is not None and clean_text(kept.text) == clean_text(text):
+            result.setdefault(fold(kept.text), kept)
+            continue
         cleaned = clean_keyword(text)
         key = fold(cleaned)
-        if not key or key in result:
-            continue
-        keyword = by_key.get(key)
-        is_same = keyword is not None and keyword.text == cleaned
-        result[key] = keyword if keyword and is_same else Keyword(cleaned, origin=Origin.PERSON)
+        if key:
+            result.setdefault(key, Keyword(cleaned, origin=Origin.PERSON))
     return tuple(result.values())
+
+
+def _folded_parts(text: str) -> list[str]:
+    return [fold(part) for part in _SEPARATOR.split(text)]
+
+
+def _joined(parts: Sequence[str], compounds: dict[tuple[str, ...], str]) -> list[str]:
+    """Puts neighbours together again that were one keyword before the split, longest first."""
+    folded = [fold(part) for part in parts]
+    lengths = sorted({len(compound) for compound in compounds}, reverse=True)
+    joined: list[str] = []
+    position = 0
+    while position < len(parts):
+        for length in lengths:
+            whole = compounds.get(tuple(folded[position : position + length]))
+            if whole is not None:
+                joined.append(whole)
+                position += length
+                break
+        else:
+            joined.append(parts[position])
+            position += 1
+    return joined
 
 
 def choice_of(tags: Tags, proposed: Tags, existing: ExistingMetadata) -> Choice:

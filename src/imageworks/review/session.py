@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
@@ -14,7 +17,6 @@ from imageworks.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.store.library import Library
@@ -25,6 +27,8 @@ UNDO_WINDOW_S = 4.0
 
 _CURSOR_KEY = "review.cursor"
 _FILTER_KEY = "review.filter"
+_FOLDERS_KEY = "review.folders"
+_LOOK_AHEAD = 200
 
 
 class StateFilter(Enum):
@@ -85,6 +89,15 @@ class ReviewCard:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Undoable:
+    """A decision of this session, and what the fields held when it was made."""
+
+    image_id: int
+    decision_id: int
+    fields: Tags
+
+
 class ReviewSession:
     """A person's session over some folders of the library.
 
@@ -105,7 +118,7 @@ class ReviewSession:
         self._config = config
         self._undo_window_ms = int(undo_window_s * 1000)
         self._run_id: int | None = None
-        self._undoable: list[tuple[int, int]] = []
+        self._undoable: list[_Undoable] = []
         self.folders = tuple(folders)
 
     def image_ids(self, state_filter: StateFilter = StateFilter.ALL) -> list[int]:
@@ -170,47 +183,69 @@ class ReviewSession:
         """
         card = self._decidable(image_id)
         wanted = _clean(tags or card.fields)
-        choice = choice_of(wanted, card.proposed, card.existing)
-        self._decide(image_id, DecisionKind.ACCEPT, choice)
+        choice = choice_of(wanted, _clean(card.proposed), card.existing)
+        self._decide(image_id, DecisionKind.ACCEPT, wanted, choice)
 
     def reject(self, image_id: int) -> None:
         """Rejects an image: its file stays as it is."""
-        self._decidable(image_id)
-        self._decide(image_id, DecisionKind.REJECT)
+        card = self._decidable(image_id)
+        self._decide(image_id, DecisionKind.REJECT, card.fields)
 
     def skip(self, image_id: int) -> None:
         """Leaves an image for another day."""
-        self._decidable(image_id)
-        self._decide(image_id, DecisionKind.SKIP)
+        card = self._decidable(image_id)
+        self._decide(image_id, DecisionKind.SKIP, card.fields)
 
     def undo(self) -> int | None:
         """Takes back this session's last decision; its image's id, or None when there is none.
+
+        What a person had typed for the image is there again, as a draft.
 
         Raises:
             UsageError: Its metadata is on its way to the disk or there already.
         """
         if not self._undoable:
             return None
-        image_id, decision_id = self._undoable.pop()
-        if not self._library.decisions.undo(decision_id, self._session_run()):
+        last = self._undoable.pop()
+        if not self._library.decisions.undo(last.decision_id, self._session_run()):
             message = "That image is written already, so its decision stands."
             raise UsageError(message, hint="edit the file's metadata, or restore its backup.")
-        return image_id
+        self.save_draft(last.image_id, last.fields)
+        return last.image_id
 
     def next_undecided(self, image_ids: Sequence[int], position: int) -> int:
         """The position of the next image to review after this one; round the end; else the next."""
-        pending = set(self.image_ids(StateFilter.TO_REVIEW))
+        found = self._undecided(image_ids, position, step=1)
+        return min(position + 1, max(len(image_ids) - 1, 0)) if found is None else found
+
+    def previous_undecided(self, image_ids: Sequence[int], position: int) -> int:
+        """The position of the last image to review before this one; round the start; else this."""
+        found = self._undecided(image_ids, position, step=-1)
+        return position if found is None else found
+
+    def _undecided(self, image_ids: Sequence[int], position: int, *, step: int) -> int | None:
+        """The nearest image to review in one direction.
+
+        It is near as a rule, so a page of rows is looked at before all ids are asked for.
+        """
         count = len(image_ids)
-        for step in range(1, count):
-            candidate = (position + step) % count
-            if image_ids[candidate] in pending:
+        near = [(position + step * k) % count for k in range(1, min(count, _LOOK_AHEAD + 1))]
+        states = {row.id: row.state for row in self.rows([image_ids[p] for p in near])}
+        for candidate in near:
+            if states.get(image_ids[candidate]) is ImageState.SUGGESTED:
                 return candidate
-        return min(position + 1, max(count - 1, 0))
+        if count <= _LOOK_AHEAD + 1:
+            return None
+        pending = set(self.image_ids(StateFilter.TO_REVIEW))
+        far = ((position + step * k) % count for k in range(_LOOK_AHEAD + 1, count))
+        return next((candidate for candidate in far if image_ids[candidate] in pending), None)
 
     def remember_place(self, image_id: int | None, state_filter: StateFilter) -> None:
-        """Keeps cursor and filter for the next session."""
+        """Keeps cursor, filter and folders for the next session."""
         self._library.session.remember(_CURSOR_KEY, "" if image_id is None else str(image_id))
         self._library.session.remember(_FILTER_KEY, state_filter.name)
+        shown = [os.fspath(folder) for folder in self.folders]
+        self._library.session.remember(_FOLDERS_KEY, json.dumps(shown))
 
     def remembered_place(self) -> tuple[int | None, StateFilter]:
         """Where the last session stopped."""
@@ -233,7 +268,9 @@ class ReviewSession:
             raise UsageError(message, hint="ask for a suggestion first.")
         return card
 
-    def _decide(self, image_id: int, kind: DecisionKind, choice: Choice | None = None) -> None:
+    def _decide(
+        self, image_id: int, kind: DecisionKind, fields: Tags, choice: Choice | None = None
+    ) -> None:
         decision_id = self._library.decisions.decide(
             image_id,
             self._session_run(),
@@ -242,7 +279,7 @@ class ReviewSession:
             choice=choice,
             write_after_ms=self._library.now_ms() + self._undo_window_ms,
         )
-        self._undoable.append((image_id, decision_id))
+        self._undoable.append(_Undoable(image_id, decision_id, fields))
 
     def _decided_tags(self, row: ImageRow) -> Tags | None:
         if row.decision_id is None or row.state not in {ImageState.ACCEPTED, ImageState.WRITTEN}:
@@ -255,6 +292,12 @@ class ReviewSession:
             self._library.runs.start(run.id)
             self._run_id = run.id
         return self._run_id
+
+
+def remembered_folders(library: Library) -> tuple[Path, ...]:
+    """The folders of the last session; empty when there was none, or it had the whole library."""
+    stored = library.session.recall(_FOLDERS_KEY)
+    return tuple(Path(folder) for folder in json.loads(stored)) if stored else ()
 
 
 def _clean(tags: Tags) -> Tags:

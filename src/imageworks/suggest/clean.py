@@ -36,10 +36,11 @@ _TAG = re.compile(r"</?(?:b|i|em|strong|br|p|u|div|span)\s?/?>", re.IGNORECASE)
 _LOOSE_END = re.compile(r"(?:[\s,;]+(?:and|or|with|of|the|an?|in|on))*[\s,;]*\Z", re.IGNORECASE)
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 _CLOSING_QUOTES = "\"'”’»"
+_CHATTER_LEAD = " *_>(-"
 _JOINERS = "\u200d\ufe0e\ufe0f"
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+[”」』）]*")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|st|mt|ft|no|vs|prof|sr|jr|ca|approx|e\.g|i\.e)|(?:\A|[\s.])[^\W\d_])\Z",
+    r"(?:\b(?:mr|mrs|ms|dr|st|mt|ft|vs|prof|sr|jr|ca|approx|e\.g|i\.e)|(?:\A|[\s.])[^\W\d_])\Z",
     re.IGNORECASE,
 )
 _QUOTE_PAIRS = {
@@ -161,7 +162,7 @@ def _first_paragraph(text: str) -> str:
 def _joined_lines(text: str) -> str:
     """Lines as one text, without their bullets and without the offers to help at the end."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    while lines and CHATTER.match(lines[-1].lstrip("*_>- ")):
+    while len(lines) > 1 and CHATTER.match(lines[-1].lstrip(_CHATTER_LEAD)):
         lines.pop()
     if len(lines) > 1:
         lines = [line[found.end() :] if (found := _BULLET.match(line)) else line for line in lines]
@@ -185,7 +186,7 @@ def _unwrapped(text: str) -> str:
 def _without_repeats_and_chatter(text: str) -> str:
     """A text without sentences said before and without offers to help at its end."""
     kept = sentences(text)
-    while kept and CHATTER.match(kept[-1].lstrip(" *_(")):
+    while kept and CHATTER.match(kept[-1].lstrip(_CHATTER_LEAD)):
         kept.pop()
     seen: set[str] = set()
     fresh: list[str] = []

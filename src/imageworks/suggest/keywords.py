@@ -195,7 +195,7 @@ def _lowered(text: str, names: frozenset[str], texts: list[str]) -> str:
     """A keyword in lower case where all its words are plain and none of them is a name."""
     pattern = _SHOUTED_WORD if all(map(_is_shouted, texts)) else _TITLE_WORD
     words = text.split(" ")
-    is_plain = all(pattern.match(word) or word in _SMALL_WORDS for word in words)
+    is_plain = all(pattern.match(word) or word.lower() in _SMALL_WORDS for word in words)
     if not is_plain or any(word.lower() in names for word in words):
         return text
     return text.lower()

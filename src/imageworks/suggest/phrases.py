@@ -52,13 +52,14 @@ CHATTER = re.compile(
     r"|would you like\b|is there anything else|do you (?:want|need)\b|if you (?:need|want|have any"
     r"|would like|['’]?d like)\b|i(?:['’]d be| would be|['’]m| am) happy to\b|i can also\b"
     r"|this caption\b|these keywords\b|this description (?:captures|provides|is)\b"
-    r"|\(?word count\b|\(\d{1,4} (?:words|characters)\)|note:)",
+    r"|word count\b|\d{1,4} (?:words|characters)\)|note:)",
     _I,
 )
 REFUSAL = re.compile(
-    r"(?:i['’]?m|i am)(?: really| very| so| truly)? sorry\b(?=[,.!]| but\b| i\b)"
+    r"(?:i['’]?m|i am)(?: really| very| so| truly)? sorry\b(?=[,.!]| but\b| i\b|\Z)"
     r"|(?:sorry|apologies|my apologies),?(?: but)? i\b|i apologi[sz]e\b|unfortunately,? i\b"
-    r"|(?:but )?i(?: am|['’]m) (?:unable|not able|not allowed) to\b|as an? (?:ai|language)\b"
+    r"|(?:but )?i(?: am|['’]m) (?:unable|not able|not allowed) to\b"
+    r"|as an? (?:ai|(?:large )?language model)\b(?!-)[^.]{0,40}\bi\b"
     r"|(?:but )?i (?:can(?:['’]t|not| not)|could(?:n['’]t| not)|won['’]t|will not|do not|don['’]t)"
     r" (?:actually )?(?:help|assist|see|view|provide|identify|describe|analy[sz]e|process|access"
     r"|display|comply|fulfil|generate|create|determine|make|recogni[sz]e|answer|have|engage|support)\b"

@@ -26,7 +26,7 @@ _MAX_CANDIDATES = 64
 _OPENING = re.compile(r"[{\[]")
 _BETWEEN = re.compile(r"(?:[\s,;]+|//[^\n]*)*")
 _SPACE = re.compile(r"\s*")
-_ESCAPED_OPENING = re.compile(r'\s*[{\[](?:\s|\\n)*\\"')
+_ESCAPED_OPENING = re.compile(r'\s*"?[{\[](?:\s|\\n)*\\"')
 _BARE_KEY = re.compile(r"[^:=,{}\[\]\n\"“”]+")
 _BARE_ITEM = re.compile(r"[^,\]}\n]*")
 _KEY_AHEAD = re.compile(r"\s{0,200}[\"'“‘][^\"'“”‘’\n]{1,40}[\"'”’]\s{0,8}:")

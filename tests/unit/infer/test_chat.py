@@ -224,10 +224,9 @@ async def test_prose_instead_of_json_is_asked_again_stage_by_stage(
 
     with OpenAIServer(script) as server:
         engine = make_engine(server)
-        for _ in range(4):
-            result = await engine.infer(picture_request())
+        results = [await engine.infer(picture_request()) for _ in range(4)]
 
-    assert [answer.text for answer in result.answers] == [
+    assert [answer.text for answer in results[-1].answers] == [
         "the caption",
         "the keywords",
         "the description",
@@ -270,7 +269,7 @@ async def test_run_of_blanks_is_asked_again_without_the_schema_for_this_picture_
     make_engine, picture_request
 ):
     blanks = Reply("{\t" + " \r" * 300, finish_reason="length")
-    answers = iter([blanks, '{"caption": "x"}', '{"caption": "y"}'])
+    answers = iter([blanks, *(Reply(text) for text in ('{"caption": "x"}', '{"caption": "y"}'))])
     with OpenAIServer(lambda request: next(answers)) as server:
         engine = make_engine(server)
         first = await engine.infer(picture_request())
@@ -281,18 +280,22 @@ async def test_run_of_blanks_is_asked_again_without_the_schema_for_this_picture_
 
 
 async def test_answer_that_stays_empty_is_the_pictures_failure(make_engine, picture_request):
-    with OpenAIServer(lambda request: Reply(None)) as server:
-        with pytest.raises(AnswerError) as caught:
-            await make_engine(server).infer(picture_request())
+    with (
+        OpenAIServer(lambda request: Reply(None)) as server,
+        pytest.raises(AnswerError) as caught,
+    ):
+        await make_engine(server).infer(picture_request())
 
     assert caught.value.reason == "empty-answer"
     assert len(server.chats) == 2
 
 
 async def test_model_that_only_thinks_is_named(make_engine, picture_request):
-    with OpenAIServer(lambda request: Reply(None, reasoning="Let me see ...")) as server:
-        with pytest.raises(AnswerError) as caught:
-            await make_engine(server).infer(picture_request())
+    with (
+        OpenAIServer(lambda request: Reply(None, reasoning="Let me see ...")) as server,
+        pytest.raises(AnswerError) as caught,
+    ):
+        await make_engine(server).infer(picture_request())
 
     assert caught.value.reason == "thinking-only"
     assert len(server.chats) == 1
@@ -339,9 +342,11 @@ async def test_passing_trouble_costs_attempts_not_the_picture(
 
 
 async def test_server_that_goes_on_failing_is_given_up(make_engine, picture_request):
-    with OpenAIServer(lambda request: status_fault(500, "engine died")) as server:
-        with pytest.raises(TransientBackendError) as caught:
-            await make_engine(server).infer(picture_request())
+    with (
+        OpenAIServer(lambda request: status_fault(500, "engine died")) as server,
+        pytest.raises(TransientBackendError) as caught,
+    ):
+        await make_engine(server).infer(picture_request())
 
     assert caught.value.reason == "server-error"
     assert len(server.chats) == 5

@@ -1,0 +1,208 @@
+"""Everything a key can do, as one table; bindings, footer, help and palette are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from imageworks.errors import ConfigError
+from imageworks.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Scope(Enum):
+    """Where the keys go: what a key means depends on it and on nothing else."""
+
+    LIST = "In the list"
+    TEXT = "While typing"
+    METRICS = "On the metrics screen"
+    DIALOG = "In a dialog"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a key does.
+
+    Attributes:
+        name: Its name in the user's ``keymap``, and ``do_<name>`` on the screen that does it.
+        keys: Default keys, as Textual names them; a single character stands for itself.
+        label: One or two words for the footer.
+        help: One line for help and palette.
+        scopes: Where its keys work. A printable key never works while typing.
+        footer_rank: Place in the footer, from 1; 0 leaves it out.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    scopes: frozenset[Scope]
+    footer_rank: int = 0
+
+
+_LIST = frozenset({Scope.LIST})
+_TEXT = frozenset({Scope.TEXT})
+_METRICS = frozenset({Scope.METRICS})
+_DIALOG = frozenset({Scope.DIALOG})
+_SCREENS = _LIST | _METRICS
+_ANYWHERE = frozenset(Scope)
+
+ACTIONS: tuple[Action, ...] = (
+    Action("accept", ("a",), "accept", "accept what the fields say, and go on", _LIST, 1),
+    Action("reject", ("r",), "reject", "reject: the file stays as it is, and go on", _LIST, 2),
+    Action("skip", ("s",), "skip", "leave this image for another day, and go on", _LIST, 3),
+    Action("undo", ("u",), "undo", "take back the last decision", _LIST, 4),
+    Action("edit_caption", ("e",), "edit", "edit the caption", _LIST, 5),
+    Action("edit_keywords", ("t",), "keywords", "edit the keywords", _LIST),
+    Action("edit_description", ("d",), "description", "edit the description", _LIST),
+    Action(
+        "take_model",
+        ("x",),
+        "model's text",
+        "put the model's caption and description in place of the file's own, and back",
+        _LIST,
+    ),
+    Action("next", ("j", "down"), "next", "next image", _LIST),
+    Action("previous", ("k", "up"), "previous", "previous image", _LIST),
+    Action("next_undecided", ("n",), "next to review", "next image to review", _LIST),
+    Action("previous_undecided", ("N",), "previous to review", "previous image to review", _LIST),
+    Action("page_down", ("pagedown", "ctrl+d"), "page down", "one page down", _LIST),
+    Action("page_up", ("pageup", "ctrl+u"), "page up", "one page up", _LIST),
+    Action("first", ("g", "home"), "first", "first image", _LIST),
+    Action("last", ("G", "end"), "last", "last image", _LIST),
+    Action("filter", ("f",), "filter", "show another kind of image: all, to review, …", _LIST),
+    Action("batch", ("b",), "batch", "ask the model about these folders", _LIST, 6),
+    Action("stop_batch", ("B",), "stop batch", "stop the batch", _SCREENS),
+    Action(
+        "accept_next", ("ctrl+s",), "accept, next", "accept with this text, and go on", _TEXT, 1
+    ),
+    Action(
+        "leave_text", ("escape",), "back to list", "back to the list; the text is kept", _TEXT, 2
+    ),
+    Action("next_field", ("tab",), "next field", "next field", _LIST | _TEXT, 3),
+    Action("previous_field", ("shift+tab",), "previous field", "previous field", _LIST | _TEXT),
+    Action("end_line", ("enter",), "", "end of caption or keywords: next field", _TEXT),
+    Action("show_review", ("1", "escape"), "review", "the review screen", _SCREENS, 1),
+    Action("show_metrics", ("3", "m"), "metrics", "the metrics screen", _SCREENS),
+    Action("help", ("?", "f1"), "help", "all keys", _SCREENS, 7),
+    Action("palette", ("ctrl+p",), "commands", "find a command by its name", _ANYWHERE - _DIALOG),
+    Action("confirm", ("enter",), "start", "say yes", _DIALOG, 1),
+    Action("close", ("escape", "q"), "close", "close without doing anything", _DIALOG, 2),
+    Action("quit", ("q", "ctrl+q"), "quit", "leave; nothing is lost", _SCREENS, 8),
+    Action("quit_now", ("ctrl+q",), "quit", "leave; nothing is lost", _TEXT | _DIALOG),
+)
+"""In the order in which help lists them."""
+
+_NAMED_KEYS = frozenset(
+    {
+        *("up", "down", "left", "right", "home", "end", "pageup", "pagedown", "insert", "delete"),
+        *("backspace", "enter", "escape", "tab", "space"),
+        *(f"f{number}" for number in range(1, 13)),
+    }
+)
+_MODIFIERS = ("ctrl", "shift", "alt")
+_SHOWN_KEYS = {
+    "escape": "esc",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+    "down": "↓",
+    "up": "↑",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTable:
+    """Every action with the keys it has for this user."""
+
+    actions: tuple[Action, ...] = ACTIONS
+
+    def of(self, name: str) -> Action:
+        """One action; KeyError when there is none of that name."""
+        for action in self.actions:
+            if action.name == name:
+                return action
+        raise KeyError(name)
+
+    def within(self, scopes: Iterable[Scope]) -> list[Action]:
+        """The actions that work in any of these scopes, in the table's order."""
+        wanted = set(scopes)
+        return [action for action in self.actions if action.scopes & wanted]
+
+    def footer(self, scope: Scope) -> list[Action]:
+        """The actions to show in the footer, most needed first."""
+        ranked = [action for action in self.within([scope]) if action.footer_rank]
+        return sorted(ranked, key=lambda action: action.footer_rank)
+
+    def key_of(self, name: str) -> str:
+        """An action's first key, as it is shown."""
+        return shown_key(self.of(name).keys[0])
+
+
+def key_table(keymap: Mapping[str, str]) -> KeyTable:
+    """The table with the user's own keys: ``{"accept": "a,enter"}``.
+
+    Raises:
+        ConfigError: An action or key is unknown, a key has two meanings, or a key that types a
+            character is given to an action for use while typing.
+    """
+    known = {action.name for action in ACTIONS}
+    for name in keymap:
+        if name not in known:
+            message = f"Setting keymap names the action {one_line(name)!r}, which does not exist."
+            raise ConfigError(message, hint=f"use one of: {', '.join(sorted(known))}.")
+    actions = tuple(
+        _with_keys(action, keymap[action.name]) if action.name in keymap else action
+        for action in ACTIONS
+    )
+    _refuse_clashes(actions)
+    return KeyTable(actions)
+
+
+def shown_key(key: str) -> str:
+    """A key's name, short enough for a footer."""
+    return _SHOWN_KEYS.get(key, key)
+
+
+def is_printable_key(key: str) -> bool:
+    """Whether a key types a character."""
+    return len(key) == 1 or key == "space"
+
+
+def _with_keys(action: Action, text: str) -> Action:
+    keys = tuple(part.strip() for part in text.split(",")) if text != "," else (",",)
+    for key in keys:
+        if not _is_known(key):
+            message = f"Setting keymap gives {action.name} the key {one_line(key)!r}."
+            hint = "use a character, ctrl+LETTER, f1 to f12, or a name such as enter, tab, home."
+            raise ConfigError(message, hint=hint)
+        if is_printable_key(key) and action.scopes <= _TEXT:
+            message = f"Setting keymap gives {action.name} the key {key!r}, which types a letter."
+            raise ConfigError(message, hint="use a key such as ctrl+s for it.")
+    return Action(action.name, keys, action.label, action.help, action.scopes, action.footer_rank)
+
+
+def _is_known(key: str) -> bool:
+    if len(key) == 1:
+        return key.isprintable() and key != " "
+    *modifiers, last = key.split("+")
+    if not all(modifier in _MODIFIERS for modifier in modifiers):
+        return False
+    if last in _NAMED_KEYS:
+        return True
+    return bool(modifiers) and len(last) == 1 and last.isascii() and last.isalnum()
+
+
+def _refuse_clashes(actions: Iterable[Action]) -> None:
+    taken: dict[tuple[Scope, str], Action] = {}
+    for action in actions:
+        for scope in action.scopes:
+            for key in action.keys:
+                if scope is Scope.TEXT and is_printable_key(key):
+                    continue  # it types a character there
+                other = taken.setdefault((scope, key), action)
+                if other is not action:
+                    message = f"Setting keymap: the key {key!r} is {other.name} and {action.name}."
+                    raise ConfigError(message, hint="give one of them another key.")

@@ -1,0 +1,139 @@
+"""What all screens share: keys from the one table of actions, run one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from textual.binding import Binding, BindingsMap
+from textual.screen import ModalScreen, Screen
+
+from imageworks.errors import ImageworksError
+from imageworks.tui.actions import Scope
+from imageworks.tui.widgets.fields import FieldArea
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from imageworks.tui.actions import Action, KeyTable
+
+logger = logging.getLogger(__name__)
+
+_SETTLE_S = 2.0
+
+
+def bindings_for(actions: Iterable[Action]) -> BindingsMap:
+    """Textual's bindings for some actions.
+
+    All have priority: the app then runs them in the order in which keys arrive, and a burst of
+    keys over a slow line means what it would mean typed slowly (textual `App.on_event`).
+    """
+    return BindingsMap(
+        Binding(key, f"command('{action.name}')", action.label, show=False, priority=True)
+        for action in actions
+        for key in action.keys
+    )
+
+
+class CommandScreen(Screen[None]):
+    """A screen whose keys come from the table; an action ``x`` is its method ``do_x``.
+
+    Args:
+        keys: The user's keys.
+        scopes: The scopes that this screen can be in.
+    """
+
+    def __init__(self, keys: KeyTable, scopes: Iterable[Scope]) -> None:
+        super().__init__()
+        self.keys = keys
+        self.scopes = frozenset(scopes)
+        own = bindings_for(keys.within(self.scopes))
+        self._bindings = BindingsMap.merge([own, self._bindings])
+
+    @property
+    def scope(self) -> Scope:
+        """Where the keys go now."""
+        if Scope.TEXT in self.scopes and isinstance(self.focused, FieldArea):
+            return Scope.TEXT
+        return next(iter(self.scopes - {Scope.TEXT}))
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Shows one line to the person."""
+        if text:
+            self.app.notify(text, severity="error" if is_error else "information", markup=False)
+
+    def allows(self, action: Action) -> bool:
+        """Whether an action works where the keys go now."""
+        return self.scope in action.scopes
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Textual's gate: a key whose action does not work here is left to others."""
+        if action != "command":
+            return super().check_action(action, parameters)
+        return self.allows(self.keys.of(str(parameters[0])))
+
+    async def action_command(self, name: str) -> None:
+        """Runs one action of the table, after all that was typed before it has arrived."""
+        await self.settle()
+        self.say("")
+        try:
+            outcome: Any = getattr(self, f"do_{name}")()
+            if inspect.isawaitable(outcome):
+                await outcome
+        except ImageworksError as error:
+            logger.info("%s: %s", name, error)
+            self.say(str(error), is_error=True)
+
+    async def run_from_palette(self, action: Action) -> None:
+        """Runs an action from the palette, wherever the keys went before it was opened."""
+        if not self.allows(action) and self.scope is Scope.TEXT:
+            self.leave_text()
+        if self.allows(action):
+            await self.action_command(action.name)
+
+    def leave_text(self) -> None:
+        """Takes the keys away from the fields."""
+        self.set_focus(None)
+
+    async def settle(self) -> None:
+        """Waits until the focused field has taken in the keys that were routed to it."""
+        field = self.focused
+        if not isinstance(field, FieldArea):
+            return
+        has_settled = asyncio.Event()
+        if not field.call_later(has_settled.set):
+            return
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                await has_settled.wait()
+        except TimeoutError:
+            logger.warning("The field %s takes its time.", field.id)
+
+    def do_palette(self) -> None:
+        """Opens the command palette."""
+        self.app.action_command_palette()
+
+    def do_quit(self) -> None:
+        """Leaves the program."""
+        self.app.exit(0)
+
+    def do_quit_now(self) -> None:
+        """Leaves the program while typing or in a dialog."""
+        self.do_quit()
+
+
+class Dialog(CommandScreen, ModalScreen[None]):
+    """A screen over another one; keys do not reach what is below."""
+
+    def __init__(self, keys: KeyTable) -> None:
+        super().__init__(keys, [Scope.DIALOG])
+
+    def do_confirm(self) -> None:
+        """Closes; a dialog that asks something overrides it."""
+        self.do_close()
+
+    def do_close(self) -> None:
+        """Closes the dialog."""
+        self.dismiss()

@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    folder = Path(__file__).parents[4] / "shared" / "corpus"
+    if not folder.is_dir():
+        pytest.skip("the shared corpus is not here")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def clean_namespaces():
+    """No test leaves the process-wide state of Exiv2 changed."""
+    from imageworks.metadata import exiv2
+
+    yield
+    assert exiv2.has_clean_namespaces()

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imageworks.errors import MetadataError
+from imageworks.metadata.splice import (
+    FileUndo,
+    Splice,
+    apply_splices,
+    invert_splices,
+    pack_undo,
+    undo_splice,
+    unpack_undo,
+)
+
+
+@st.composite
+def edits(draw):
+    data = draw(st.binary(max_size=60))
+    marks = sorted(draw(st.lists(st.integers(0, len(data)), max_size=8)))
+    pairs = zip(marks[::2], marks[1::2], strict=False)
+    splices = [Splice(start, end - start, draw(st.binary(max_size=9))) for start, end in pairs]
+    return data, splices
+
+
+@given(edits())
+def test_the_inverse_leads_back_to_the_same_bytes(edit):
+    data, splices = edit
+
+    changed = apply_splices(data, splices)
+
+    assert apply_splices(changed, invert_splices(data, splices)) == data
+
+
+def test_splices_replace_insert_and_remove():
+    out = apply_splices(b"abcdef", [Splice(4, 1, b""), Splice(0, 0, b">"), Splice(1, 2, b"XYZ")])
+
+    assert out == b">aXYZdf"
+
+
+@pytest.mark.parametrize(
+    "splices", [[Splice(0, 3, b""), Splice(2, 1, b"")], [Splice(5, 9, b"")], [Splice(9, 0, b"x")]]
+)
+def test_splices_that_do_not_fit_are_an_error(splices):
+    with pytest.raises(ValueError, match="overlap"):
+        apply_splices(b"abcdef", splices)
+
+
+def undo_of(old, splices):
+    import hashlib
+
+    new = apply_splices(old, splices)
+    digests = [hashlib.sha256(data).hexdigest() for data in (old, new)]
+    return new, FileUndo(Path("/a/\udce9.jpg"), *digests, 123, invert_splices(old, splices))
+
+
+@given(edits())
+def test_the_journal_restores_the_original_bytes(edit):
+    data, splices = edit
+    new, undo = undo_of(data, splices)
+
+    (unpacked,) = unpack_undo(pack_undo([undo]))
+
+    assert unpacked == undo
+    assert undo_splice(new, unpacked) == data
+
+
+def test_a_file_changed_since_is_not_restored():
+    new, undo = undo_of(b"abc", [Splice(1, 1, b"X")])
+
+    with pytest.raises(MetadataError) as caught:
+        undo_splice(new + b"!", undo)
+
+    assert caught.value.reason == "changed-since"
+
+
+def test_a_way_back_that_leads_elsewhere_is_refused():
+    new, undo = undo_of(b"abc", [Splice(1, 1, b"X")])
+    wrong = FileUndo(undo.path, "0" * 64, undo.sha256_after, 0, undo.splices)
+
+    with pytest.raises(MetadataError) as caught:
+        undo_splice(new, wrong)
+
+    assert caught.value.reason == "undo-damaged"
+
+
+@given(st.binary(max_size=80))
+def test_any_other_bytes_are_a_damaged_journal(data):
+    for packed in (data, b"PTU1" + data):
+        with pytest.raises(MetadataError) as caught:
+            unpack_undo(packed)
+        assert caught.value.reason == "undo-damaged"
+
+
+def test_a_journal_of_another_shape_is_damaged():
+    import json
+    import zlib
+
+    for content in ([{"path": 1}], [{"splices": 1, "mtime_ns": 1}], [[]], {"a": 1}):
+        packed = b"PTU1" + zlib.compress(json.dumps(content).encode())
+        with pytest.raises(MetadataError):
+            unpack_undo(packed)
