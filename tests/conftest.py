@@ -1,4 +1,4 @@
-"""Keeps every test away from the real home, the environment's settings and the network's proxies."""
+"""Keeps every test away from the real home, the environment's settings and proxies."""
 
 from __future__ import annotations
 

@@ -40,8 +40,10 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         log = tmp_path / f"asked-{len(started)}.jsonl"
         log.touch()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.openai_server", "--port", "0"]
-            + ["--log", str(log), *flags],
+            [
+                *(sys.executable, "-m", "tests.support.openai_server", "--port", "0"),
+                *("--log", str(log), *flags),
+            ],
             cwd=CHECKOUT,
             stdout=subprocess.PIPE,
             text=True,

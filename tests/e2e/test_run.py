@@ -100,9 +100,7 @@ def test_a_dead_port_is_exit_3_in_under_ten_seconds_with_the_next_thing_to_try(t
 
 def test_a_bad_key_in_pyproject_is_exit_2_naming_file_and_key(tmp_path):
     make_photos(tmp_path / "photos", 1)
-    (tmp_path / "pyproject.toml").write_text(
-        "[tool.imageworks.personal_tagger]\nmax_keyword = 3\n"
-    )
+    (tmp_path / "pyproject.toml").write_text("[tool.imageworks.personal_tagger]\nmax_keyword = 3\n")
 
     result = ptag("run", "-i", tmp_path / "photos", cwd=tmp_path)
 

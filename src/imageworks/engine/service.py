@@ -51,6 +51,7 @@ class EngineService:
         self._writes = WriteLoop(library)
         self._runner: PersonalTaggerRunner | None = None
         self._run_name = ""
+        self._stopped_by_wish = ""
         self._activity = "starting"
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -143,6 +144,9 @@ class EngineService:
         except ImageworksError as error:
             logger.error("Run %s ended: %s", run.name, error)  # noqa: TRY400  # said in one line
             self._library.runs.end(run.id, "interrupted", message=str(error))
+        if self._stopped_by_wish == run.name:
+            self._library.queue.drop_run(run.id)
+            self._library.runs.end(run.id, "stopped", message="stopped by the person")
         return True
 
     async def _beat(self) -> None:
@@ -163,11 +167,12 @@ class EngineService:
 
     async def _fulfil(self, kind: str, value: str) -> None:
         if kind == "stop":
+            self._stopped_by_wish = value
+            run = self._library.runs.find(value)
             if value == self._run_name:
                 self.stop_run()
-            run = self._library.runs.find(value)
-            if run is not None and run.status == "pending":
-                self._library.runs.end(run.id, "interrupted", message="stopped before it began")
+            elif run is not None and run.status == "pending":
+                self._library.runs.end(run.id, "stopped", message="stopped before it began")
         elif kind == "scan":
             count = await LibraryScan(self._library, PersonalTaggerConfig.from_json(value)).run()
             logger.info("Found %d images.", count)

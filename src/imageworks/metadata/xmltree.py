@@ -51,6 +51,12 @@ class StartTag:
         return re.split(r"[\s/>]", self.text, maxsplit=1)[0]
 
     @property
+    def gap(self) -> str:
+        """The white space before its end."""
+        body = self.text.removesuffix(">").removesuffix("/")
+        return body[len(body.rstrip()) :]
+
+    @property
     def is_empty(self) -> bool:
         """Whether it ends its element at once."""
         return self.text.endswith("/>")
@@ -261,6 +267,7 @@ def _edited_start(
     for key, value in element.items():
         if key not in written:
             out.append(f'{gap}{names[key]}="{_escape(value, quote=True)}"')
+    out.append(source.gap)
     return "".join(out)
 
 

@@ -166,7 +166,9 @@ async def test_more_pictures_than_processes_wait_their_turn(open_processes, tmp_
         paths.append(tmp_path / f"{index}.jpg")
         Image.new("RGB", (20 + index, 10), "teal").save(paths[-1])
 
-    results = await asyncio.gather(*(open_processes().prepare(path, JPEG) for path in paths))
+    processes = open_processes(workers=2)
+
+    results = await asyncio.gather(*(processes.prepare(path, JPEG) for path in paths))
 
     assert [(result.path, result.width_px) for result in results] == [
         (path, 20 + index) for index, path in enumerate(paths)

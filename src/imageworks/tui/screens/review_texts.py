@@ -1,0 +1,86 @@
+"""What the review screen says about the list, an image and an empty list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imageworks.models import ImageState
+from imageworks.review.session import StateFilter
+from imageworks.text import one_line, show_path
+from imageworks.tui.wording import count_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.review.session import ReviewCard
+    from imageworks.store.records import ImageRow
+    from imageworks.tui.actions import KeyTable
+    from imageworks.tui.listing import ImageListing
+
+NOT_ASKED = (ImageState.DISCOVERED, ImageState.FAILED)
+"""Images that a batch would ask about."""
+
+
+def title_text(listing: ImageListing, folders: Sequence[Path]) -> str:
+    """Where the cursor is, what is shown, and of which folders."""
+    place = f"{listing.position + 1:,} of {len(listing):,}" if len(listing) else "0"
+    where = show_path(folders[0], limit=80) if folders else "all folders"
+    more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+    return f"{place} · {listing.state_filter.label} · {where}{more}"
+
+
+def empty_text(
+    listing: ImageListing, folders: Sequence[Path], keys: KeyTable, *, is_scanning: bool
+) -> str:
+    """What an empty list says."""
+    if listing.total and listing.state_filter is not StateFilter.ALL:
+        return (
+            f"No image is in this filter ({listing.state_filter.label}).\n"
+            f"Press {keys.key_of('filter')} for the next one."
+        )
+    if is_scanning and folders:
+        return f"Looking for images in\n{show_path(folders[0], limit=60)} …"
+    return "No images here yet.\nStart with: ptag FOLDER"
+
+
+def facts_text(row: ImageRow | None) -> str:
+    """A picture's name, size and date."""
+    if row is None:
+        return ""
+    parts = [show_path(row.path.name, limit=120)]
+    if row.width_px:
+        parts.append(f"{row.width_px}x{row.height_px}")
+    if row.taken_at is not None:
+        parts.append(f"{row.taken_at:%d %b %Y %H:%M}")
+    return " · ".join(parts)
+
+
+def no_picture_text(row: ImageRow) -> str:
+    """What stands in the picture's place."""
+    size = f"{row.width_px} x {row.height_px}" if row.width_px else "no picture yet"
+    return f"[{size}]"
+
+
+def notes_text(
+    card: ReviewCard | None,
+    listing: ImageListing,
+    config: PersonalTaggerConfig,
+    keys: KeyTable,
+) -> str:
+    """What the person should know about an image: who says so, or how to get a suggestion."""
+    if card is None:
+        return ""
+    parts = [one_line(part, limit=200) for part in (card.made_by, *card.notes) if part]
+    if card.row.suggestion_id is None and card.row.state in NOT_ASKED:
+        waiting = sum(listing.counts.get(state, 0) for state in NOT_ASKED)
+        parts.append(
+            f"No suggestion yet. Press {keys.key_of('batch')} to ask {config.backend}"
+            f" about {count_text(waiting, 'image')}."
+        )
+    elif card.row.suggestion_id is None:
+        parts.append("No suggestion yet; it is on its way.")
+    elif not card.can_decide and card.row.state is ImageState.WRITTEN:
+        parts.append("written already; a new suggestion would make it yours to decide again")
+    return " · ".join(parts)
