@@ -14,8 +14,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -24,6 +24,9 @@ from imageworks.models import ImageFormat
 from imageworks.prepare.budget import PixelBudget, target_size
 from imageworks.prepare.cache import PreviewCache
 from imageworks.prepare.picture import prepare_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TARGET_RATIO = 0.42
 _SIZE_PX = (6000, 4000)

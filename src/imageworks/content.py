@@ -65,8 +65,9 @@ class ByteSource:
         return self._stream.read(length)
 
     def read_up_to(self, offset: int, length: int) -> bytes:
-        """As many of ``length`` bytes as there are."""
-        return self.read(offset, max(0, min(length, self.size_bytes - offset)))
+        """As many of ``length`` bytes as there are; none from the end on."""
+        available = self.size_bytes - offset
+        return self.read(offset, min(length, available)) if available > 0 else b""
 
 
 # -- formats ---------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ def clean_text(text: str, *, keep_newlines: bool = False) -> str:
     Control, bidi and non-characters and lone surrogates go; line ends become ``\n`` when
     ``keep_newlines`` is set and a space otherwise. Idempotent.
     """
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     text = text.replace("\u2029", "\n").replace("\t", " ")
     text = _INVISIBLE_CLASS.sub("", text)
@@ -54,7 +56,9 @@ def clean_keyword(text: str) -> str:
 
 def fold(text: str) -> str:
     """The form under which two keywords are the same: NFKC, case folded, single spaces."""
-    return unicodedata.normalize("NFKC", clean_text(text).casefold())
+    # Twice, as compatibility forms can hide capitals (Unicode 16.0, section 3.13.5, D145).
+    folded = unicodedata.normalize("NFKC", clean_text(text).casefold())
+    return clean_text(unicodedata.normalize("NFKC", folded.casefold()))
 
 
 def one_line(text: str, *, limit: int = 500) -> str:
@@ -63,7 +67,9 @@ def one_line(text: str, *, limit: int = 500) -> str:
     What is taken out is shown as ``\xNN`` or ``\uNNNN``, so that a strange file name stays
     recognisable; longer than ``limit`` characters ends in an ellipsis.
     """
-    shown = "".join(_visible(c) for c in text[: limit + 1])
+    shown = text[: limit + 1]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = "".join(_visible(c) for c in shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

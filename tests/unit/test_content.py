@@ -16,6 +16,7 @@ from imageworks.content import (
     ByteSource,
     MalformedFileError,
     _content_id,
+    _samples,
     content_id,
     content_id_of_file,
     jpeg_segments,
@@ -261,6 +262,19 @@ def test_fields_with_absurd_counts_are_refused():
         directory.numbers(273)
 
 
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"), [(0, 3, b"abc"), (4, 9, b"e"), (5, 1, b""), (99, 1, b"")]
+)
+def test_source_gives_what_there_is(offset, length, expected):
+    assert ByteSource(io.BytesIO(b"abcde")).read_up_to(offset, length) == expected
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 6), (5, 1), (99, 0), (0, 1 << 60)])
+def test_source_refuses_what_is_not_there(offset, length):
+    with pytest.raises(MalformedFileError):
+        ByteSource(io.BytesIO(b"abcde")).read(offset, length)
+
+
 def test_directories_that_point_at_each_other_end():
     looping = tiff({256: (3, 1)}, {330: (4, 8)}, next_of_last=8)
 
@@ -321,7 +335,6 @@ def test_samples_reach_across_strips_of_any_length():
     for strip in strips:
         spans.append((at, len(strip)))
         at += len(strip)
-    from imageworks.content import _samples
 
     pieces = [
         b"".join(split.read(*span) for span in _samples(parts)) for parts in (spans, [(0, at)])
@@ -347,7 +360,7 @@ SMALL = {name: make(name, Image.new("RGB", (8, 8), "teal")) for name in WRITABLE
 @given(st.binary(max_size=400), st.sampled_from(list(ImageFormat)))
 @example(b"II+\x00\x08\x00\x00\x00" + b"\xff" * 40, ImageFormat.TIFF)
 def test_id_takes_any_bytes(data, image_format):
-    assert content_id(data, image_format) == content_id(bytearray(data), image_format)
+    assert content_id(data, image_format) == content_id(memoryview(data), image_format)
 
 
 def test_every_corpus_file_has_one_id_by_bytes_and_by_file():

@@ -81,6 +81,11 @@ def test_one_line_shows_what_it_takes_out():
     assert one_line("x" * 600, limit=10) == "xxxxxxxxx…"
 
 
+@given(ANY_TEXT)
+def test_folding_twice_changes_nothing(text):
+    assert fold(fold(text)) == fold(text)
+
+
 def test_fold_finds_the_same_word_in_other_dress():
     assert fold("Straße") == fold("STRASSE")
     assert fold("ﬁsh") == fold("FISH")

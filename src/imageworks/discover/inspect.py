@@ -41,13 +41,14 @@ def inspect_file(path: Path, status: os.stat_result) -> DiscoveredImage | Skippe
         path: The file, absolute.
         status: Its status, links followed.
     """
-    claims_image = path.suffix.lower() in _FORMAT_BY_EXTENSION
+    extension = path.suffix.lower()
+    claims_image = extension in _FORMAT_BY_EXTENSION
     if not stat.S_ISREG(status.st_mode):
         return SkippedPath(path, "not a regular file")
     if status.st_size == 0:
         return SkippedPath(path, "empty file", is_failure=claims_image)
     try:
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=0) as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         return SkippedPath(path, f"cannot be read: {error.strerror}", is_failure=claims_image)
@@ -60,7 +61,7 @@ def inspect_file(path: Path, status: os.stat_result) -> DiscoveredImage | Skippe
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
-        note=_extension_note(path.suffix.lower(), image_format),
+        note=_extension_note(extension, image_format),
     )
 
 

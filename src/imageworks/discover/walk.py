@@ -184,7 +184,6 @@ class _Walk:
         """Reports the folders passed over; returns those to walk."""
         below = []
         for entry in entries:
-            path = Path(entry.path)
             try:
                 if not entry.is_dir():
                     continue
@@ -192,9 +191,9 @@ class _Walk:
             except OSError as error:
                 reason = f"cannot be read: {error.strerror}"
             if reason:
-                yield SkippedPath(path, reason)
+                yield SkippedPath(Path(entry.path), reason)
             else:
-                below.append(path)
+                below.append(Path(entry.path))
         return below
 
     def _reason_against(self, entry: os.DirEntry[str]) -> str:

@@ -23,6 +23,7 @@ from imageworks.models import (
 from imageworks.review.merge import proposed_tags
 from imageworks.store.records import Choice, NewSuggestion, WorkItem
 from imageworks.suggest.builder import build_suggestion
+from imageworks.text import show_path
 
 if TYPE_CHECKING:
     from imageworks.config import PersonalTaggerConfig
@@ -170,7 +171,10 @@ class Asker:
             return f"would not be written: {error.message}"
         if not outcome.is_changed:
             return "would leave the file as it is"
-        return f"would write to the {outcome.target}"
+        is_in_file = outcome.target_path == item.path
+        return (
+            f"would write to {'the file' if is_in_file else show_path(outcome.target_path or '')}"
+        )
 
     def _request(self, ready: ReadyImage) -> InferenceRequest:
         prepared = ready.prepared
@@ -229,8 +233,10 @@ class Asker:
                 )
 
     def _copy(self, item: WorkItem, asked: StoredSuggestion, existing: ExistingMetadata) -> None:
+        note = "the same picture was asked about before"
+        notes = tuple(dict.fromkeys((*asked.suggestion.notes, note)))
         new = NewSuggestion(
-            suggestion=asked.suggestion,
+            suggestion=replace(asked.suggestion, notes=notes),
             content_id=asked.content_id,
             fingerprint=asked.fingerprint,
             backend=asked.backend,
@@ -239,7 +245,7 @@ class Asker:
             prompt_profile=asked.prompt_profile,
             existing=existing,
         )
-        self._keep(item, new, note="the same picture was asked about before")
+        self._keep(item, new)
 
     def _retry(self, item: WorkItem, error: TransientBackendError) -> None:
         is_unreachable = error.reason == "unreachable"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -63,6 +62,7 @@ class EngineClient:
         self._config = config
         self._log_path = log_path
         self._screen_lock = screen_lock(library.path)
+        self._started: list[int] = []
 
     def attach(self) -> None:
         """Says that a screen is open, so that an engine waits for it."""
@@ -80,14 +80,11 @@ class EngineClient:
         environment = dict(os.environ)
         environment[f"{ENVIRONMENT_PREFIX}API_KEY"] = self._config.api_key
         environment["IMAGEWORKS_ENGINE_LOG"] = str(self._log_path)
-        subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        silent = [
+            (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0o600) for number in range(3)
+        ]
+        pid = os.posix_spawn(sys.executable, command, environment, file_actions=silent, setsid=True)
+        self._started.append(pid)
 
     def start_batch(self, config: PersonalTaggerConfig) -> RunRow:
         """Adds a batch with its own settings and sees that an engine works on it."""
@@ -114,6 +111,7 @@ class EngineClient:
 
     def view(self) -> EngineView:
         """How things stand now."""
+        self._reap()
         is_alive = is_engine_alive(self._library.path)
         lease = self._library.session.lease() if is_alive else None
         runs = self._library.runs.latest(20)
@@ -126,3 +124,7 @@ class EngineClient:
             waiting=self._library.queue.count(),
             unwritten=self._library.decisions.count_intended(),
         )
+
+    def _reap(self) -> None:
+        """Lets engines that this process started and that have ended leave the process table."""
+        self._started = [pid for pid in self._started if os.waitpid(pid, os.WNOHANG)[0] == 0]

@@ -76,6 +76,7 @@ class BackendGate:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
+        self._is_open.set()
 
     async def _probe(self) -> None:
         pause_s, waited_s = _FIRST_PAUSE_S, 0.0

@@ -61,6 +61,8 @@ class PersonalTaggerRunner:
         images: Decodes pictures.
         metadata: Reads what files say; the dry-run twin when the run is dry.
         on_progress: Called on the loop with each new `Progress`.
+        check: Raises what has ended a part of the engine that the run depends on.
+        patience_s: How long the backend may be away.
     """
 
     def __init__(  # noqa: PLR0913  # the rooms that a run passes through
@@ -74,6 +76,7 @@ class PersonalTaggerRunner:
         metadata: MetadataProcess,
         options: RunOptions | None = None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
+        check: Callable[[], None] = lambda: None,
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._library = library
@@ -82,6 +85,8 @@ class PersonalTaggerRunner:
         self._engine = engine
         self._options = options or RunOptions()
         self._on_progress = on_progress
+        self._check_service = check
+        self._ticker: asyncio.Task[None] | None = None
         self._gate = BackendGate(engine, patience_s=patience_s)
         self._metrics = collect_metrics(library, run.id)
         self._asker = Asker(
@@ -127,13 +132,13 @@ class PersonalTaggerRunner:
         status, message = "interrupted", ""
         try:
             await self._preflight()
-            ticker = asyncio.create_task(self._tick(reporter))
+            self._ticker = asyncio.create_task(self._tick(reporter))
             try:
                 await self._work()
                 await self._await_writes()
             finally:
-                ticker.cancel()
-                await asyncio.gather(ticker, return_exceptions=True)
+                self._ticker.cancel()
+                await asyncio.gather(self._ticker, return_exceptions=True)
             if not self._stop.is_set():
                 status = "finished"
         except ImageworksError as error:
@@ -175,6 +180,7 @@ class PersonalTaggerRunner:
 
     async def _until_done(self) -> None:
         while not self._stop.is_set():
+            self._check()
             if self._is_scanned and self._library.queue.is_empty(self._run_row.id):
                 return
             with contextlib.suppress(TimeoutError):
@@ -184,9 +190,16 @@ class PersonalTaggerRunner:
         """Waits for the run's accepted images; when stopped, for a while only."""
         deadline = time.monotonic() + _DRAIN_S
         while self._library.decisions.count_for_run(self._run_row.id):
+            self._check()
             if self._stop.is_set() and time.monotonic() > deadline:
                 return
             await asyncio.sleep(_TICK_S)
+
+    def _check(self) -> None:
+        """Raises what has ended the reporting or the writing, which nobody awaits."""
+        if self._ticker is not None and self._ticker.done():
+            self._ticker.result()
+        self._check_service()
 
     async def _discover(self) -> None:
         await self._scan.run(

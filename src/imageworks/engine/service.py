@@ -116,6 +116,7 @@ class EngineService:
                 metadata=metadata,
                 options=options,
                 on_progress=on_progress,
+                check=self.check,
             )
             return await self._runner.run()
         finally:

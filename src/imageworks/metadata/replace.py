@@ -291,6 +291,9 @@ def _translation(error: OSError) -> MetadataError:
     if error.errno in _NOT_PERMITTED:
         because = f"the system does not permit it ({error.strerror})"
         return refusal(reason="read-only", because=because)
+    if error.errno == errno.ENOENT:
+        because = "it was moved or removed in the meantime"
+        return refusal(reason="changed-meanwhile", because=because)
     if error.errno == errno.EIO:
         because = "the disk reports an error"
         return refusal(reason="disk-error", because=because, hint="check the disk.")

@@ -158,13 +158,15 @@ class _Walker:
         return self._directory(self._long(4))
 
     def directories(self) -> Iterator[Directory]:
-        """Every directory: the main chain, each followed by what hangs on it."""
+        """Every directory once: the main chain, each followed by what hangs on it."""
         seen: set[int] = set()
         waiting = [self._long(4)]
         while waiting:
             offset = waiting.pop()
-            if offset in seen or len(seen) > _MAX_DIRECTORIES:
-                raise _malformed(because="its directories form a loop")
+            if offset in seen:  # several pages may share one, and some files form a loop
+                continue
+            if len(seen) > _MAX_DIRECTORIES:
+                raise _malformed(because="it has too many directories")
             seen.add(offset)
             directory = self._directory(offset)
             yield directory

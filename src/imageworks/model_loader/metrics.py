@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,12 +62,10 @@ class DurationSeries:
         rank = max(1, math.ceil(self.count * percent / 100))
         if self._samples:
             return sorted(self._samples)[rank - 1]
-        seen = 0
-        for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= rank:
-                return min(max(_middle_s(bucket), self._minimum_s), self._maximum_s)
-        return self._maximum_s
+        buckets = sorted(self._buckets)
+        seen = accumulate(self._buckets[bucket] for bucket in buckets)
+        bucket = next(b for b, count in zip(buckets, seen, strict=True) if count >= rank)
+        return min(max(_middle_s(bucket), self._minimum_s), self._maximum_s)
 
     def summary(self) -> dict[str, float | int]:
         """Count, and total, avg, min, max, p50, p95 and p99 in seconds."""

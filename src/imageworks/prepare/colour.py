@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from functools import lru_cache
 
 from PIL import Image, ImageCms
@@ -59,7 +60,7 @@ def _extrema(image: Image.Image) -> tuple[float, float]:
     low, high = image.getextrema()
     if isinstance(low, tuple) or isinstance(high, tuple):  # several bands: never these modes
         return 0.0, 255.0
-    return (float(low), float(high)) if low == low and high == high else (0.0, 1.0)  # noqa: PLR0124  # NaN
+    return (0.0, 1.0) if math.isnan(low + high) else (float(low), float(high))
 
 
 def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:

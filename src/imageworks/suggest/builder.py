@@ -37,6 +37,7 @@ class _Draft:
     description: str = ""
     notes: list[str] = field(default_factory=list)
     refused: list[Stage] = field(default_factory=list)
+    has_fields: bool = False
 
 
 def build_suggestion(
@@ -62,7 +63,9 @@ def build_suggestion(
         keep_scores=result.has_honest_scores,
         prose=f"{draft.caption} {draft.description}",
     )
-    if not (draft.caption or keywords or draft.description):
+    is_empty = not (draft.caption or keywords or draft.description)
+    # A classifier that recognises nothing has answered; a model that says nothing has not.
+    if is_empty and not (result.has_honest_scores and draft.has_fields):
         raise _nothing_usable(result, draft)
     asked = {stage for answer in result.answers for stage in answer.stages}
     notes = [*result.notes, *draft.notes, *_missing(asked, draft, keywords)]
@@ -74,6 +77,7 @@ def _take(answer: StageAnswer, draft: _Draft) -> None:
     """Adds what one exchange says about the stages that it asked."""
     parsed = read_answer(answer.text, is_truncated=answer.is_truncated)
     draft.notes += parsed.notes
+    draft.has_fields = draft.has_fields or _has_fields(parsed)
     if parsed.prose and is_refusal(parsed.prose):
         draft.refused += answer.stages
         return

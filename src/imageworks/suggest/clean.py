@@ -135,7 +135,7 @@ def _description_round(text: str) -> str:
 
 def _prose_round(text: str) -> str:
     """One pass of everything that captions and descriptions have in common."""
-    text = clean_text(_TAG.sub(" ", _MARKUP.sub("", text)))
+    text = clean_text(_TAG.sub(" ", _MARKUP.sub("", text.replace("\ufffd", " "))))
     text = _unwrapped(text)
     bullet = _BULLET.match(text)
     text = text[bullet.end() :] if bullet else text

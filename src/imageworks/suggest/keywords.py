@@ -166,7 +166,7 @@ def _is_keyword(text: str) -> bool:
     has_letters = any(character.isalnum() for character in text)
     if not has_letters or fold(text) in EMPTY_KEYWORDS or CHATTER.match(text) or is_refusal(text):
         return False
-    if len(text) == 1 and text.isascii():
+    if "\ufffd" in text or (len(text) == 1 and text.isascii()):
         return False
     if _NUMBER.match(text) and not _YEAR.match(text):
         return False

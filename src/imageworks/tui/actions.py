@@ -32,7 +32,6 @@ class Action:
         label: One or two words for the footer.
         help: One line for help and palette.
         scopes: Where its keys work. A printable key never works while typing.
-        footer_rank: Place in the footer, from 1; 0 leaves it out.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Action:
     label: str
     help: str
     scopes: frozenset[Scope]
-    footer_rank: int = 0
 
 
 _LIST = frozenset({Scope.LIST})
@@ -51,11 +49,11 @@ _SCREENS = _LIST | _METRICS
 _ANYWHERE = frozenset(Scope)
 
 ACTIONS: tuple[Action, ...] = (
-    Action("accept", ("a",), "accept", "accept what the fields say, and go on", _LIST, 1),
-    Action("reject", ("r",), "reject", "reject: the file stays as it is, and go on", _LIST, 2),
-    Action("skip", ("s",), "skip", "leave this image for another day, and go on", _LIST, 3),
-    Action("undo", ("u",), "undo", "take back the last decision", _LIST, 4),
-    Action("edit_caption", ("e",), "edit", "edit the caption", _LIST, 5),
+    Action("accept", ("a",), "accept", "accept what the fields say, and go on", _LIST),
+    Action("reject", ("r",), "reject", "reject: the file stays as it is, and go on", _LIST),
+    Action("skip", ("s",), "skip", "leave this image for another day, and go on", _LIST),
+    Action("undo", ("u",), "undo", "take back the last decision", _LIST),
+    Action("edit_caption", ("e", "enter"), "edit", "edit the caption", _LIST),
     Action("edit_keywords", ("t",), "keywords", "edit the keywords", _LIST),
     Action("edit_description", ("d",), "description", "edit the description", _LIST),
     Action(
@@ -74,27 +72,31 @@ ACTIONS: tuple[Action, ...] = (
     Action("first", ("g", "home"), "first", "first image", _LIST),
     Action("last", ("G", "end"), "last", "last image", _LIST),
     Action("filter", ("f",), "filter", "show another kind of image: all, to review, …", _LIST),
-    Action("batch", ("b",), "batch", "ask the model about these folders", _LIST, 6),
+    Action("batch", ("b",), "batch", "ask the model about these folders", _LIST),
     Action("stop_batch", ("B",), "stop batch", "stop the batch", _SCREENS),
-    Action(
-        "accept_next", ("ctrl+s",), "accept, next", "accept with this text, and go on", _TEXT, 1
-    ),
-    Action(
-        "leave_text", ("escape",), "back to list", "back to the list; the text is kept", _TEXT, 2
-    ),
-    Action("next_field", ("tab",), "next field", "next field", _LIST | _TEXT, 3),
+    Action("accept_next", ("ctrl+s",), "accept, next", "accept with this text, and go on", _TEXT),
+    Action("leave_text", ("escape",), "back to list", "back to the list; the text is kept", _TEXT),
+    Action("next_field", ("tab",), "next field", "next field", _LIST | _TEXT),
     Action("previous_field", ("shift+tab",), "previous field", "previous field", _LIST | _TEXT),
     Action("end_line", ("enter",), "", "end of caption or keywords: next field", _TEXT),
-    Action("show_review", ("1", "escape"), "review", "the review screen", _SCREENS, 1),
+    Action("show_review", ("1", "escape"), "review", "the review screen", _SCREENS),
     Action("show_metrics", ("3", "m"), "metrics", "the metrics screen", _SCREENS),
-    Action("help", ("?", "f1"), "help", "all keys", _SCREENS, 7),
+    Action("help", ("?", "f1"), "help", "all keys", _SCREENS),
     Action("palette", ("ctrl+p",), "commands", "find a command by its name", _ANYWHERE - _DIALOG),
-    Action("confirm", ("enter",), "start", "say yes", _DIALOG, 1),
-    Action("close", ("escape", "q"), "close", "close without doing anything", _DIALOG, 2),
-    Action("quit", ("q", "ctrl+q"), "quit", "leave; nothing is lost", _SCREENS, 8),
+    Action("confirm", ("enter",), "start", "say yes", _DIALOG),
+    Action("close", ("escape", "q"), "close", "close without doing anything", _DIALOG),
+    Action("quit", ("q", "ctrl+q"), "quit", "leave; nothing is lost", _SCREENS),
     Action("quit_now", ("ctrl+q",), "quit", "leave; nothing is lost", _TEXT | _DIALOG),
 )
 """In the order in which help lists them."""
+
+_FOOTERS = {
+    Scope.LIST: ("accept", "reject", "skip", "undo", "edit_caption", "batch", "help", "quit"),
+    Scope.TEXT: ("accept_next", "leave_text", "next_field", "palette", "quit_now"),
+    Scope.METRICS: ("show_review", "stop_batch", "help", "quit"),
+    Scope.DIALOG: ("confirm", "close"),
+}
+"""The footer's actions, most needed first: the end gives way where the line is short."""
 
 _NAMED_KEYS = frozenset(
     {
@@ -133,8 +135,7 @@ class KeyTable:
 
     def footer(self, scope: Scope) -> list[Action]:
         """The actions to show in the footer, most needed first."""
-        ranked = [action for action in self.within([scope]) if action.footer_rank]
-        return sorted(ranked, key=lambda action: action.footer_rank)
+        return [self.of(name) for name in _FOOTERS[scope]]
 
     def key_of(self, name: str) -> str:
         """An action's first key, as it is shown."""
@@ -181,7 +182,7 @@ def _with_keys(action: Action, text: str) -> Action:
         if is_printable_key(key) and action.scopes <= _TEXT:
             message = f"Setting keymap gives {action.name} the key {key!r}, which types a letter."
             raise ConfigError(message, hint="use a key such as ctrl+s for it.")
-    return Action(action.name, keys, action.label, action.help, action.scopes, action.footer_rank)
+    return Action(action.name, keys, action.label, action.help, action.scopes)
 
 
 def _is_known(key: str) -> bool:

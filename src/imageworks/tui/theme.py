@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from imageworks.errors import ConfigError
 from imageworks.text import one_line, show_path
@@ -97,21 +97,22 @@ def _theme(name: str, path: Path, values: Mapping[str, Any]) -> Theme:
 def _variables(colours: Mapping[str, str], *, is_ansi: bool) -> dict[str, str]:
     own = {f"tagger-{key}": colours[key] for key in ("quiet", "ready", "good", "bad")}
     if is_ansi:
-        # Textual's own ansi theme sets these for its widgets to be seen on any ground.
-        return own | {
-            "border": "ansi_default",
-            "border-blurred": "ansi_default",
-            "block-cursor-foreground": "ansi_default",
-            "block-cursor-background": "ansi_default",
-            "block-cursor-text-style": "reverse",
-            "input-cursor-background": "ansi_default",
-            "input-cursor-foreground": "ansi_default",
-            "input-cursor-text-style": "reverse",
-            "input-selection-background": "ansi_bright_black",
-            "input-selection-foreground": "ansi_default",
-            "scrollbar": "ansi_white",
-            "scrollbar-background": "ansi_default",
-        }
+        return (
+            BUILTIN_THEMES["ansi-dark"].variables
+            | own
+            | {
+                "border": "ansi_default",
+                "border-blurred": "ansi_default",
+                "block-cursor-foreground": "ansi_default",
+                "block-cursor-background": "ansi_default",
+                "block-cursor-text-style": "reverse",
+                "input-cursor-background": "ansi_default",
+                "input-cursor-foreground": "ansi_default",
+                "input-cursor-text-style": "reverse",
+                "scrollbar": "ansi_white",
+                "scrollbar-background": "ansi_default",
+            }
+        )
     return own | {
         "block-cursor-background": colours["panel"],
         "block-cursor-foreground": colours["text"],

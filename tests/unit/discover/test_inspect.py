@@ -103,7 +103,7 @@ def test_file_that_cannot_be_read_is_a_failure_with_the_systems_words(tmp_path, 
     path = save(tmp_path / "a.jpg")
     status = path.stat()
 
-    def refuse(*_args: object) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,17 +30,19 @@ def jpeg_bytes(tmp_path_factory):
 def tree(tmp_path, jpeg_bytes):
     """Makes files below tmp_path/photos; returns that folder."""
 
+    photos: Path = tmp_path / "photos"
+
     def make(*names: str) -> Path:
         for name in names:
-            path = tmp_path / "photos" / name
+            path = photos / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(jpeg_bytes)
-        return tmp_path / "photos"
+        return photos
 
     return make
 
 
-def found(*inputs: Path, **options: object) -> tuple[list[Path], dict[Path, str]]:
+def found(*inputs: Path, **options: Any) -> tuple[list[Path], dict[Path, str]]:
     images, skipped = [], {}
     for item in discover_images(inputs, **options):
         if isinstance(item, DiscoveredImage):
@@ -246,12 +249,13 @@ def test_linked_folder_as_input_keeps_its_own_path(tree, tmp_path):
 def test_strange_names_are_taken_as_they_are(tree, jpeg_bytes, name):
     root = tree("a.jpg")
     (root / "a.jpg").unlink()
-    path = os.path.join(os.fsencode(root), name)
-    Path(os.fsdecode(path)).write_bytes(jpeg_bytes)
+    path = root / os.fsdecode(name)
+    path.write_bytes(jpeg_bytes)
 
     images, _ = found(root)
 
-    assert [os.fsencode(image) for image in images] == [path]
+    assert images == [path]
+    assert os.fsencode(images[0]).endswith(name)
 
 
 def test_fifo_and_folder_under_an_images_name_do_not_stop_the_walk(tree):
@@ -273,11 +277,15 @@ def test_folder_that_cannot_be_read_is_said_and_the_rest_goes_on(tree, monkeypat
             raise PermissionError(13, "Permission denied")
         return plain_scandir(path)
 
-    monkeypatch.setattr(walk.os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     images, skipped = found(root)
 
     assert names(root, images) == ["a.jpg", "open/c.jpg"]
     assert skipped == {root / "locked": "folder cannot be read: Permission denied"}
+
+
+def a_walk() -> Any:
+    return walk._Walk(is_recursive=True, endings=frozenset((".jpg",)))
 
 
 class FailingEntry:
@@ -299,14 +307,14 @@ class FailingEntry:
 
     def stat(self) -> os.stat_result:
         self._fail("stat")
-        return os.stat(self.path)
+        return Path(self.path).stat()
 
 
 @pytest.mark.parametrize("fails_at", ["is_dir", "stat"])
 def test_entry_that_the_disk_refuses_is_a_failure(tmp_path, fails_at):
     entry = FailingEntry(tmp_path / "a.jpg", fails_at=fails_at)
 
-    items = list(walk._Walk(True, frozenset((".jpg",)))._files([entry]))
+    items = list(a_walk()._files([entry]))
 
     assert items == [
         SkippedPath(tmp_path / "a.jpg", "cannot be read: Input/output error", is_failure=True)
@@ -316,7 +324,7 @@ def test_entry_that_the_disk_refuses_is_a_failure(tmp_path, fails_at):
 def test_folder_entry_that_the_disk_refuses_is_said(tmp_path):
     entry = FailingEntry(tmp_path / "sub", fails_at="is_dir")
 
-    items = list(walk._Walk(True, frozenset())._folders([entry]))
+    items = list(a_walk()._folders([entry]))
 
     assert items == [SkippedPath(tmp_path / "sub", "cannot be read: Input/output error")]
 
@@ -400,7 +408,7 @@ def test_input_that_cannot_be_read_is_refused(tree, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    monkeypatch.setattr(walk.os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
 
     for path in (root, root / "a.jpg"):
         with pytest.raises(UsageError, match="Permission denied"):

@@ -86,9 +86,7 @@ def test_existing_keywords_keep_their_order_and_spelling(existing, accepted):
 
 
 def test_every_keyword_gets_into_the_hierarchy_once():
-    merged = merge_paths(
-        ["animal|bird|Heron"], ["heron", "river", "oak"], ["plant|tree|oak"], "|"
-    )
+    merged = merge_paths(["animal|bird|Heron"], ["heron", "river", "oak"], ["plant|tree|oak"], "|")
 
     assert merged == ("animal|bird|Heron", "river", "plant|tree|oak")
 

@@ -212,9 +212,9 @@ def test_a_structure_is_not_overwritten_by_a_text():
     "raw",
     [
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"> <x:other/></x:xmpmeta>',
-        packet().replace(b'rdf:about=""', b'rdf:about="a"').replace(
-            b"</rdf:RDF>", b'<rdf:Description rdf:about="b"/></rdf:RDF>'
-        ),
+        packet()
+        .replace(b'rdf:about=""', b'rdf:about="a"')
+        .replace(b"</rdf:RDF>", b'<rdf:Description rdf:about="b"/></rdf:RDF>'),
         packet().replace(b"</rdf:RDF>", b"<rdf:Seq/></rdf:RDF>"),
     ],
 )
@@ -329,7 +329,9 @@ def test_locations_are_read_as_structures():
     namespaces = 'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
     city = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}City"
 
-    found = [s[city] for s in parsed(body, namespaces=namespaces).structs("Iptc4xmpExt:LocationShown")]
+    found = [
+        s[city] for s in parsed(body, namespaces=namespaces).structs("Iptc4xmpExt:LocationShown")
+    ]
 
     assert found == ["Porto", "Lisboa"]
 

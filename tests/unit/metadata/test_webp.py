@@ -101,7 +101,7 @@ def broken():
     yield extended[:16] + struct.pack("<I", 2) + extended[20:]
 
 
-@pytest.mark.parametrize("data", broken())
+@pytest.mark.parametrize("data", list(broken()))
 def test_a_broken_webp_is_refused(data):
     with pytest.raises(MetadataError) as caught:
         webp.read_embedded(data)

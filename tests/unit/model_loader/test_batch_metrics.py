@@ -91,6 +91,14 @@ def test_a_percentile_lies_between_minimum_and_maximum(durations, percent):
     assert series.percentile(100) == max(durations)
 
 
+def test_the_highest_percentile_of_buckets_is_the_maximum():
+    series = DurationSeries()
+    for _ in range(EXACT_SAMPLES + 1):
+        series.add(1.5)
+
+    assert series.percentile(100) == 1.5
+
+
 def test_zero_and_tiny_durations_survive_the_buckets():
     series = DurationSeries()
 

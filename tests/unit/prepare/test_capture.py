@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from datetime import datetime
 
 import pytest
@@ -18,7 +19,7 @@ from imageworks.prepare.capture import capture_facts, orientation_of, read_exif,
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-def exif(detail: dict[int, object], main: dict[int, object] | None = None) -> Image.Exif:
+def exif(detail: Mapping[int, object], main: Mapping[int, object] | None = None) -> Image.Exif:
     found = Image.Exif()
     for tag, value in (main or {}).items():
         found[tag] = value
@@ -46,7 +47,7 @@ def test_all_facts_are_read_back_from_a_saved_file():
         facts = capture_facts(read_exif(image))
 
     assert facts == CaptureFacts(
-        taken_at=datetime(2024, 5, 6, 7, 8, 9),
+        taken_at=datetime.fromisoformat("2024-05-06 07:08:09"),
         camera="NIKON D70",
         lens="50 mm f/1.8",
         exposure_s=0.004,
@@ -90,7 +91,7 @@ def test_impossible_time_is_no_time(text):
 def test_scanned_picture_falls_back_to_its_digitising():
     facts = capture_facts(exif({0x9004: "2001:02:03 04:05:06"}))
 
-    assert facts.taken_at == datetime(2001, 2, 3, 4, 5, 6)
+    assert facts.taken_at == datetime.fromisoformat("2001-02-03 04:05:06")
 
 
 @pytest.mark.parametrize(

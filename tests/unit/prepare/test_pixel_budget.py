@@ -26,7 +26,7 @@ SIDES = st.integers(1, 20_000)
         ((20_000, 10), (1008, 1)),
     ],
 )
-def test_known_sizes(size, expected):
+def test_known_sizes(size: tuple[int, int], expected):
     assert target_size(*size, PixelBudget()) == expected
 
 

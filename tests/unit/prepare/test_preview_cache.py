@@ -14,7 +14,10 @@ from imageworks.prepare.budget import PixelBudget
 from imageworks.prepare.cache import CachedFacts, PreviewCache
 
 ID = "abcdef0123456789abcdef0123456789"
-FACTS = CachedFacts(2**64 - 1, PixelFacts(True, 0.25, ("black", "grey")))
+FACTS = CachedFacts(
+    2**64 - 1,
+    PixelFacts(is_monochrome=True, mean_luma_ratio=0.25, dominant_colours=("black", "grey")),
+)
 
 
 def stored(cache: PreviewCache, content_id: str = ID, *, size_bytes: int = 10) -> Path:

@@ -18,6 +18,7 @@ from imageworks.errors import DecodeError
 from imageworks.models import ImageFormat
 from imageworks.prepare import processes as processes_module
 from imageworks.prepare.budget import PixelBudget
+from imageworks.prepare.messages import Request
 from imageworks.prepare.picture import prepare_image
 from imageworks.prepare.processes import ImageProcesses
 
@@ -59,7 +60,7 @@ def pid_of(processes: ImageProcesses) -> int | None:
 
 async def until(condition) -> None:
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # another process has no Event to wait for
             await asyncio.sleep(0.005)
 
 
@@ -257,12 +258,13 @@ async def test_process_that_ignores_the_closed_pipe_is_ended(monkeypatch):
     assert not is_alive(pid)
 
 
-async def test_process_without_pipes_counts_as_dead():
+async def test_process_without_pipes_counts_as_dead(photo, cache):
     worker = processes_module._ImageProcess(0)
     worker._process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    request = Request(photo, JPEG, cache, PixelBudget())
 
     with pytest.raises(EOFError):
-        await worker.ask(SimpleNamespace())
+        await worker.ask(request)
     await worker.kill()
 
 
@@ -307,7 +309,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_processes_die_with_their_killed_parent(photo, hanging, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    parent = subprocess.Popen(  # noqa: ASYNC220, S603  # our own script
+    parent = subprocess.Popen(  # noqa: ASYNC220  # our own script
         [sys.executable, "-c", PARENT, photo, hanging, tmp_path / "cache"],
         stdout=subprocess.PIPE,
         env=environment,
@@ -334,7 +336,7 @@ async def test_processes_die_with_their_killed_parent(photo, hanging, tmp_path):
 def test_only_what_is_needed_is_imported(module, unwanted):
     code = f"import {module}, sys; print(*sys.modules)"
     environment = {"PYTHONPATH": str(SOURCE), "PATH": ""}
-    loaded = subprocess.run(  # noqa: S603  # our own script
+    loaded = subprocess.run(
         [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
     )
 

@@ -615,8 +615,10 @@ def test_page_queries_use_an_index(library, run):
     queries = [
         "SELECT * FROM decision WHERE write_state='intended' AND write_after <= 5 ORDER BY id",
         "SELECT * FROM suggestion WHERE content='a' AND fingerprint='b'",
-        "SELECT * FROM work WHERE run_id=1 AND is_claimed=0"
-        " ORDER BY priority DESC, attempts, position LIMIT 1",
+        (
+            "SELECT * FROM work WHERE run_id=1 AND is_claimed=0"
+            " ORDER BY priority DESC, attempts, position LIMIT 1"
+        ),
         "SELECT id FROM image WHERE state='suggested' AND id > 5 ORDER BY id LIMIT 100",
         "SELECT * FROM outcome WHERE run_id=1 AND is_reported=0 ORDER BY at LIMIT 5",
     ]

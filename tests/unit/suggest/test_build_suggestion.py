@@ -225,15 +225,29 @@ RECORDED = Path(__file__).parents[4] / "shared" / "tools" / "inference" / "examp
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded answers here")
 def test_answers_recorded_from_real_servers_are_handled():
-    seen = 0
-    for path in sorted(RECORDED.glob("*chat*.json")):
-        document = json.loads(path.read_text("utf-8"), strict=False)
-        for choice in document.get("choices", []) if isinstance(document, dict) else []:
-            text = (choice.get("message") or {}).get("content") or ""
-            seen += 1
-            try:
-                assert _build(_answer(text)).tags
-            except AnswerError as error:
-                assert error.reason  # noqa: PT017  # nonsense models may give nothing
+    texts = [text for path in sorted(RECORDED.glob("*.json")) for text in _recorded_texts(path)]
 
-    assert seen
+    outcomes = {text: _outcome(text) for text in texts}
+
+    assert len(outcomes) > 10
+    assert outcomes[next(text for text in texts if text.endswith(_COMPACT_END))] == "suggestion"
+    assert outcomes[next(text for text in texts if text.startswith("{\t \r"))] == "unusable-answer"
+
+
+_COMPACT_END = '"keywords":["cat","cat","cat","cat"],"description":"("}'
+
+
+def _recorded_texts(path):
+    document = json.loads(path.read_text("utf-8"), strict=False)
+    body = document.get("body") if isinstance(document, dict) else None
+    choices = body.get("choices", []) if isinstance(body, dict) else []
+    messages = [choice.get("message") or {} for choice in choices]
+    return [message["content"] for message in messages if message.get("content")]
+
+
+def _outcome(text):
+    try:
+        _build(_answer(text))
+    except AnswerError as error:
+        return error.reason
+    return "suggestion"

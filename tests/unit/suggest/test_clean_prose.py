@@ -184,6 +184,17 @@ def test_sentences_are_the_text_again():
     assert len(sentences(text)) == 5
 
 
+def test_a_letter_with_endless_marks_is_cut_somewhere():
+    assert len(clean_caption("a" * 200 + "\u0301" * 200)) <= CAPTION_LIMIT_CHARACTERS
+
+
+def test_nesting_made_to_be_cleaned_for_ever_leaves_nothing():
+    labels = ["Caption:" if digit in "13579" else "Title:" for digit in str(7**80)]
+
+    assert clean_caption(" ".join([*labels[:5], "a dog"])) == "A dog"
+    assert clean_caption(" ".join([*labels, "a dog"])) == ""
+
+
 MODEL_TEXT = st.one_of(
     st.text(max_size=300),
     st.lists(

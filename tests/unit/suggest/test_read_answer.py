@@ -136,6 +136,22 @@ def test_keyword_objects_keep_score_and_path():
     assert [len(keyword.path) for keyword in keywords] == [3, 3, 0, 0]
 
 
+def test_an_alternative_text_label_is_a_description():
+    assert read_answer("Alt text: A dog runs.").description == "A dog runs."
+
+
+def test_texts_inside_objects_and_lists_are_found():
+    assert read_answer('{"caption": {"x-default": "A dog"}}').caption == "A dog"
+    assert read_answer('{"description": ["It runs.", "It barks."]}').description == (
+        "It runs. It barks."
+    )
+    assert read_answer('{"caption": ' + "[" * 20 + '"deep"' + "]" * 20 + "}").caption is None
+
+
+def test_half_a_keyword_object_is_left_out():
+    assert _words(read_answer('{"keywords": [{"keyword": "dog"}, {"keyword": "ca')) == ["dog"]
+
+
 def test_groups_without_a_known_name_are_keywords():
     parsed = read_answer('{"animals": ["dog", "cat"], "light": ["fog"]}')
 

@@ -32,11 +32,7 @@ class HelpScreen(Dialog):
         """The text, scrollable."""
         with VerticalScroll(id="help-box"):
             yield Static(help_content(self.keys, is_unicode=self._is_unicode), markup=False)
-        yield KeyBar(self.keys, Scope.DIALOG)
-
-    def do_help(self) -> None:
-        """The key that opened it closes it."""
-        self.do_close()
+        yield KeyBar(self.keys, Scope.DIALOG, without=frozenset({"confirm"}))
 
 
 def help_content(keys: KeyTable, *, is_unicode: bool) -> Content:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.containers import Container, Vertical
 from textual.widgets import Static
@@ -66,12 +66,6 @@ class ReviewScreen(CommandScreen):
     """
 
     AUTO_FOCUS = "#images"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-slim"),
-        (60, "-narrow"),
-        (100, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
 
     def __init__(  # noqa: PLR0913  # all by name; the screen's whole world
         self,
@@ -179,8 +173,11 @@ class ReviewScreen(CommandScreen):
         row = None if card is None else card.row
         self.form.show_notes(notes_text(card, self.listing, self._config, self.keys))
         self._facts.update(facts_text(row))
-        wish = row and PictureWish(row.thumbnail_path, row.preview_path, no_picture_text(row))
-        self.preview.show(wish)
+        self.preview.show(
+            None
+            if row is None
+            else PictureWish(row.thumbnail_path, row.preview_path, no_picture_text(row))
+        )
         self._show_title()
 
     def _show_title(self) -> None:

@@ -19,8 +19,11 @@ MAX_KEYS = 8
 class KeyBar(Widget):
     """One line of keys and what they do; it follows the scope."""
 
-    def __init__(self, keys: KeyTable, scope: Scope) -> None:
+    def __init__(
+        self, keys: KeyTable, scope: Scope, *, without: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(id="keys")
+        self._without = without
         self._keys = keys
         self._scope = scope
 
@@ -34,7 +37,8 @@ class KeyBar(Widget):
         """The line."""
         parts: list[tuple[str, str] | str] = []
         used = 0
-        for action in self._keys.footer(self._scope)[:MAX_KEYS]:
+        actions = self._keys.footer(self._scope)
+        for action in [action for action in actions if action.name not in self._without][:MAX_KEYS]:
             key = shown_key(action.keys[0])
             width = cell_len(f" {key} {action.label} ")
             if used + width > self.size.width:

@@ -1,0 +1,76 @@
+"""Opens the workstation and closes it in order, whatever ends it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from imageworks.review.session import ReviewSession, remembered_folders
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+    from pathlib import Path
+
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.engine.client import EngineClient
+    from imageworks.store.library import Library
+
+_REMOTE_FRAMES_PER_S = "20"
+
+
+def run_review(
+    library: Library,
+    config: PersonalTaggerConfig,
+    client: EngineClient,
+    folders: Sequence[Path],
+    *,
+    log_path: Path,
+    themes_dir: Path,
+) -> int:
+    """Shows the review workstation until the person leaves; its exit status.
+
+    Args:
+        library: The library; the caller closes it.
+        config: Theme, keys, and what would be asked.
+        client: The way to the engine.
+        folders: What to review; empty: what the last session had.
+        log_path: This process's log file, named when something goes wrong.
+        themes_dir: The user's own themes.
+
+    Raises:
+        ConfigError: The theme or the keymap is wrong; nothing was shown.
+    """
+    prepare_environment(os.environ)
+    # Textual reads the environment when it is imported.
+    from imageworks.tui.terminal import ask_terminal  # noqa: PLC0415
+    from imageworks.tui.workstation import Workstation  # noqa: PLC0415
+
+    session = ReviewSession(library, config, folders=folders or remembered_folders(library))
+    app = Workstation(
+        library=library,
+        session=session,
+        config=config,
+        client=client,
+        log_path=log_path,
+        themes_dir=themes_dir,
+        graphics=ask_terminal(os.environ),
+    )
+    client.attach()
+    try:
+        if session.folders:
+            client.request_scan(session.folders)
+        app.run()
+    finally:
+        session.close()
+        if library.decisions.count_intended():
+            client.ensure_running()
+        client.detach()
+    return int(app.return_code or 0)
+
+
+def prepare_environment(environment: MutableMapping[str, str]) -> None:
+    """Tells Textual to save bytes on a remote line, unless the person has told it otherwise."""
+    environment.setdefault("TEXTUAL_ANIMATIONS", "none")
+    if environment.get("SSH_CONNECTION"):
+        environment.setdefault("TEXTUAL_FPS", _REMOTE_FRAMES_PER_S)
+        environment.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")

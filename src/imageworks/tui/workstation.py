@@ -1,0 +1,164 @@
+"""The Textual app: holds the screens together, leaves them in order, and draws nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.app import App
+from textual.css.query import NoMatches
+
+from imageworks.errors import ImageworksError
+from imageworks.text import one_line, show_path
+from imageworks.tui.actions import key_table
+from imageworks.tui.engine_watch import EngineWatch
+from imageworks.tui.palette import ActionProvider
+from imageworks.tui.screens.command import CommandScreen
+from imageworks.tui.screens.review import ReviewScreen
+from imageworks.tui.screens.too_small import TooSmallScreen, is_too_small
+from imageworks.tui.states import can_show_unicode
+from imageworks.tui.theme import PLAIN, load_theme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from textual import events
+    from textual.command import Provider
+    from textual.screen import Screen
+
+    from imageworks.config import PersonalTaggerConfig
+    from imageworks.engine.client import EngineClient
+    from imageworks.review.session import ReviewSession
+    from imageworks.store.library import Library
+    from imageworks.tui.terminal import Graphics
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+
+
+class Workstation(App[int]):
+    """The review workstation.
+
+    Args:
+        library: The library under review.
+        session: The rules over it.
+        config: Theme, keys, and what would be asked.
+        client: The way to the engine.
+        log_path: Named when something goes wrong.
+        themes_dir: The user's own themes.
+        graphics: The terminal's own graphics, or None.
+
+    Raises:
+        ConfigError: The theme or the keymap is wrong.
+    """
+
+    CSS_PATH = "workstation.tcss"
+    TITLE = "Personal Tagger"
+    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]  # a lazy form is accepted as well
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual's own type
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012
+
+    def __init__(  # noqa: PLR0913  # all by name; what one session is made of
+        self,
+        *,
+        library: Library,
+        session: ReviewSession,
+        config: PersonalTaggerConfig,
+        client: EngineClient,
+        log_path: Path,
+        themes_dir: Path,
+        graphics: Graphics | None = None,
+    ) -> None:
+        self._keys = key_table(config.keymap)
+        theme = load_theme(PLAIN if "NO_COLOR" in os.environ else config.theme, themes_dir)
+        # Told here, not later: Textual picks its filters of colours while it is being made.
+        super().__init__(ansi_color=theme.ansi or None)
+        self.animation_level = "none"
+        self.register_theme(theme)
+        self.theme = theme.name
+        self._log_path = log_path
+        self.review = ReviewScreen(
+            self._keys,
+            library=library,
+            session=session,
+            config=config,
+            watch=EngineWatch(client, time.monotonic),
+            graphics=graphics,
+            is_colour=not theme.ansi,
+            is_unicode=can_show_unicode(),
+        )
+        self.failure: Exception | None = None
+
+    def get_default_screen(self) -> Screen[None]:
+        """The review screen is the first and stays below all others."""
+        return self.review
+
+    def on_mount(self) -> None:
+        """Listens to the signals that a lost connection and a shutdown send."""
+        loop = asyncio.get_running_loop()
+        try:
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, self.leave, 128 + number)
+        except (RuntimeError, ValueError):
+            logger.debug("Not in the main thread: signals keep their meaning.")
+
+    def on_unmount(self) -> None:
+        """Gives the signals their meaning back."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Covers the screen where a key could decide on what cannot be seen."""
+        is_covered = isinstance(self.screen, TooSmallScreen)
+        if is_too_small(event.size) and not is_covered:
+            self.push_screen(TooSmallScreen(self._keys))
+        elif is_covered and not is_too_small(event.size):
+            self.pop_screen()
+
+    def leave(self, status: int) -> None:
+        """Keeps what was typed and where the person was, and ends the app with a status."""
+        self._keep_place()
+        self.exit(status, return_code=status)
+
+    async def action_quit(self) -> None:
+        """Leaves in order."""
+        self.leave(0)
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C copies and interrupts nothing; whoever presses it wants to leave."""
+        if isinstance(self.screen, CommandScreen):
+            self.screen.say(f"Press {self._keys.key_of('quit_now')} to leave.")
+
+    def action_command_palette(self) -> None:
+        """Opens the palette, except over a dialog."""
+        if isinstance(self.screen, CommandScreen) and not self.screen.is_modal:
+            super().action_command_palette()
+
+    def _fatal_error(self) -> None:
+        """Ends the app after an error that nobody caught.
+
+        In place of Textual's own, which prints every local variable of every frame: the settings
+        with their API key would be among them.
+        """
+        error = self.failure = self._exception
+        self._keep_place()
+        logger.critical("The workstation stopped.", exc_info=error)
+        text = (
+            f"The workstation stopped: {one_line(str(error))}\n"
+            f"What was decided is kept. Details: {show_path(self._log_path)}"
+        )
+        self._exit_renderables.append(Text(text))
+        self._close_messages_no_wait()
+
+    def _keep_place(self) -> None:
+        try:
+            self.review.keep_place()
+        except (ImageworksError, NoMatches) as error:
+            logger.warning("Where the person was is not kept: %s", error)

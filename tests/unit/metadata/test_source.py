@@ -1,0 +1,70 @@
+import hashlib
+import os
+
+import pytest
+
+from imageworks.errors import MetadataError
+from imageworks.metadata import source as module
+from imageworks.metadata.source import read_source
+
+
+def reason_of(path):
+    with pytest.raises(MetadataError) as caught:
+        read_source(path)
+    return caught.value.reason
+
+
+def test_a_file_is_read_with_its_digest_through_a_link(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    link = tmp_path / "link.jpg"
+    link.symlink_to("a.jpg")
+
+    source = read_source(link)
+
+    assert (source.path, source.data) == (path, b"bytes")
+    assert source.sha256 == hashlib.sha256(b"bytes").hexdigest()
+    assert source.is_whole
+    source.check_unchanged()
+
+
+def test_what_is_no_readable_file_has_its_reason(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "empty").touch()
+    (tmp_path / "loop").symlink_to("loop")
+
+    assert reason_of(tmp_path / "absent") == "not-found"
+    assert reason_of(tmp_path) == "not-a-file"
+    assert reason_of(tmp_path / "fifo") == "not-a-file"
+    assert reason_of(tmp_path / "empty") == "empty"
+    assert reason_of(tmp_path / "loop") == "unreadable"
+
+
+def test_a_file_beyond_the_limit_is_digested_but_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_SIZE_BYTES", 10)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"0123456789ab")
+
+    source = read_source(path)
+
+    assert source.data == b"0123"
+    assert not source.is_whole
+    assert source.sha256 == hashlib.sha256(b"0123456789ab").hexdigest()
+    source.check_unchanged()
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"bytes")
+    real = os.fstat
+
+    def grow(descriptor):
+        status = real(descriptor)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        return status
+
+    monkeypatch.setattr(os, "fstat", grow)
+
+    assert reason_of(path) == "changed-meanwhile"
