@@ -19,7 +19,7 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.engine import worker
 from imageworks.engine.asking import MAX_ATTEMPTS
 from imageworks.engine.client import EngineClient
-from imageworks.engine.lease import is_engine_alive
+from imageworks.engine.lease import engine_lock, is_engine_alive
 from imageworks.engine.runner import RunOptions
 from imageworks.engine.service import EngineService
 from imageworks.errors import BackendError, StoreError
@@ -111,18 +111,21 @@ async def test_a_backend_that_goes_away_and_comes_back_costs_no_image(tmp_path, 
     first = OpenAIServer().__enter__()
     config = config_for(tmp_path, first, max_workers=2, preflight=False)
     port = int(first.base_url.split(":")[2].split("/")[0])
-    seen = []
+    is_away = asyncio.Event()
     first.hold()
+
+    def on_progress(progress):
+        if "away" in progress.message:
+            is_away.set()
 
     async def outage():
         await asyncio.to_thread(first.wait_for_chats, 2)
         first.__exit__(None, None, None)
-        while not any("away" in progress.message for progress in seen):
-            await asyncio.sleep(0.01)
+        await asyncio.wait_for(is_away.wait(), 30)
         return OpenAIServer(port=port).__enter__()
 
     interruption = asyncio.create_task(outage())
-    summary, _ = await run_once(library, config, on_progress=seen.append)
+    summary, _ = await run_once(library, config, on_progress=on_progress)
     second = await interruption
     second.__exit__(None, None, None)
 
@@ -194,7 +197,8 @@ async def test_an_internal_error_fails_one_image_and_not_the_batch(
 
     async def prepare(self, path, image_format):
         if path.name.endswith("1.jpg"):
-            raise RuntimeError("unforeseen")
+            message = "unforeseen"
+            raise RuntimeError(message)
         return await original(self, path, image_format)
 
     monkeypatch.setattr(ImageProcesses, "prepare", prepare)
@@ -209,9 +213,8 @@ async def test_an_internal_error_fails_one_image_and_not_the_batch(
 async def test_an_output_that_cannot_be_written_ends_the_run_as_a_store_error(tmp_path, library):
     make_photos(tmp_path / "photos", 2)
     (tmp_path / "results.jsonl").mkdir()
-    with OpenAIServer() as server:
-        with pytest.raises(StoreError):
-            await run_once(library, config_for(tmp_path, server))
+    with OpenAIServer() as server, pytest.raises(StoreError):
+        await run_once(library, config_for(tmp_path, server))
 
 
 async def test_a_dry_run_says_what_it_would_do(tmp_path, library):
@@ -313,8 +316,6 @@ def test_the_engine_process_serves_a_client_and_ends_when_told(tmp_path, library
 
 
 def test_a_second_engine_leaves_at_once(tmp_path, library):
-    from imageworks.engine.lease import engine_lock
-
     with engine_lock(library.path):
         ended = subprocess.run(
             [sys.executable, "-m", "imageworks.engine.worker", str(library.path)],

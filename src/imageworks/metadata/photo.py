@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.content import HEAD_BYTES, content_id, content_id_of_file, sniff_format
@@ -20,7 +21,6 @@ from imageworks.text import show_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +47,11 @@ class EmbeddedXmp:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """An existing sidecar: its bytes, and its packet or why it cannot be read."""
+    """An existing sidecar: its bytes and packet, or why it cannot be used."""
 
-    source: Source
-    packet: XmpPacket | None
+    path: Path
+    source: Source | None = None
+    packet: XmpPacket | None = None
     fault: MetadataError | None = None
 
 
@@ -169,13 +170,12 @@ def _read_embedded(source: Source, image_format: ImageFormat) -> EmbeddedXmp:
 
 
 def _read_sidecar(path: Path) -> Sidecar:
-    source = read_source(path)
-    if not source.is_whole:
-        return Sidecar(source, None, refusal(reason="sidecar-malformed", because="it is too large"))
     try:
-        return Sidecar(source, XmpPacket.parse(source.data))
+        source = read_source(path)
+        return Sidecar(path, source, XmpPacket.parse(source.data))
     except MetadataError as error:
-        return Sidecar(source, None, error)
+        logger.info("%s: not read: %s", show_path(path), error.message)
+        return Sidecar(path, fault=error)
 
 
 def _read_values(packet: XmpPacket, mapping: fields.FieldMapping) -> FieldValues:

@@ -13,6 +13,7 @@ from imageworks.metadata import exiv2, fields, merge, proof, values
 from imageworks.metadata.containers import container_of
 from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.photo import Photo, Sidecar, load_photo, picture_id
+from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import check_folder, check_replaceable
 from imageworks.metadata.source import Source
 from imageworks.metadata.splice import Splice
@@ -170,7 +171,7 @@ class Planner:
     ) -> list[FileChange]:
         if self._config.sidecar == "never":
             notes += [
-                f"{show_path(sidecar.source.path.name)} beside it was left as it is."
+                f"{show_path(sidecar.path.name)} beside it was left as it is."
                 for sidecar in photo.sidecars
             ]
             return []
@@ -185,11 +186,11 @@ class Planner:
 
     def _renewed(self, sidecar: Sidecar, wanted: FieldValues) -> FileChange:
         try:
-            if sidecar.fault is not None:
-                raise sidecar.fault
+            if sidecar.source is None:
+                raise sidecar.fault or refusal(reason="unreadable", because="it cannot be read")
             return self._update(sidecar.source, wanted)
         except MetadataError as error:
-            message = f"its sidecar {show_path(sidecar.source.path.name)} stays as it is: "
+            message = f"its sidecar {show_path(sidecar.path.name)} stays as it is: "
             message += error.message
             reason = "sidecar-malformed" if error is sidecar.fault else error.reason
             hint = error.hint or "mend the sidecar or move it away."

@@ -35,16 +35,15 @@ class SidecarNames:
 
     def existing(self, path: Path) -> tuple[Path, ...]:
         """The sidecars of an image that exist, the fullest name first."""
-        bases = [path.name]
-        if owns_stem(path):
-            bases.append(path.stem)
-        names = (path.with_name(base + ending) for base in bases for ending in _ENDINGS)
-        found: list[Path] = []
-        for name in names:
-            is_new = all(not _is_same_file(name, other) for other in found)
-            if _is_file(name) and is_new:
-                found.append(name)
-        return tuple(found)
+        found = [name for name in _spellings(path, path.name) if _is_file(name)]
+        short = [name for name in _spellings(path, path.stem) if _is_file(name)]
+        if short and owns_stem(path):
+            found += short
+        return tuple(
+            name
+            for index, name in enumerate(found)
+            if not any(_is_same_file(name, other) for other in found[:index])
+        )
 
     def new(self, path: Path) -> Path:
         """What a new sidecar of this image is called: as its neighbours, else as Lightroom does."""
@@ -74,6 +73,10 @@ def owns_stem(path: Path) -> bool:
     """
     own_rank = _rank(path.suffix)
     return all(_rank(other.suffix) > own_rank for other in _siblings(path))
+
+
+def _spellings(path: Path, base: str) -> list[Path]:
+    return [path.with_name(base + ending) for ending in _ENDINGS]
 
 
 def _siblings(path: Path) -> list[Path]:

@@ -172,6 +172,10 @@ def _open(stream: BinaryIO, image_format: ImageFormat) -> Image.Image:
         DecodeError: No decoder is there for this format.
     """
     names = _PILLOW_FORMATS[image_format]
+    if image_format is ImageFormat.HEIF and "HEIF" not in Image.OPEN:
+        import pillow_heif  # noqa: PLC0415  # 20 ms that only HEIC pictures need
+
+        pillow_heif.register_heif_opener()
     if not any(name in Image.OPEN for name in names):
         Image.init()
     known = [name for name in names if name in Image.OPEN]

@@ -315,7 +315,7 @@ def test_installed_runtime_is_seen_without_loading_it() -> None:
     )
 
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # fixed
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # fixed
 
     assert done.stdout.split() == ["True", "False", "False"]
 

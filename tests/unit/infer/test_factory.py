@@ -66,7 +66,7 @@ def test_chat_engine_loads_neither_pillow_nor_numpy_nor_onnxruntime():
     )
     environment = {"PYTHONPATH": str(CHECKOUT / "src")}
 
-    done = subprocess.run(  # noqa: S603  # our own code
+    done = subprocess.run(  # our own code
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
 
@@ -204,7 +204,7 @@ def ask(base_url, jpeg):
 def test_server_process_answers_by_the_picture_logs_it_and_ends_on_sigterm(tmp_path, jpeg):
     log = tmp_path / "asked.jsonl"
     command = [sys.executable, "-m", "tests.support.openai_server", "--log", str(log)]
-    with subprocess.Popen(  # noqa: S603  # our own code
+    with subprocess.Popen(  # our own code
         [*command, "--latency-ms", "1"], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from imageworks.metadata import exiv2
+
 
 @pytest.fixture(scope="session")
 def corpus():
@@ -14,7 +16,5 @@ def corpus():
 @pytest.fixture(autouse=True)
 def clean_namespaces():
     """No test leaves the process-wide state of Exiv2 changed."""
-    from imageworks.metadata import exiv2
-
     yield
     assert exiv2.has_clean_namespaces()

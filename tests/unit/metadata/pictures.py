@@ -23,6 +23,10 @@ def picture(width=48, height=32, mode="RGB"):
     return gradient.convert(mode)
 
 
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def exif_bytes():
     exif = Image.Exif()
     exif[0x010F] = "Maker"

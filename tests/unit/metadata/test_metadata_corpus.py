@@ -71,6 +71,7 @@ def check_outcome(outcome, source, path, target):
         assert target.read_bytes() == before
     image_format = sniff_format(path.read_bytes()[:4096], path.name)
     if target is path:
+        assert image_format is not None
         assert content_id(path.read_bytes(), image_format) == content_id(before, image_format)
     assert not writer().write(request(path)).is_changed
 

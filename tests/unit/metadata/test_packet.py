@@ -188,8 +188,10 @@ def test_keywords_in_an_unusual_form_are_refused(body):
 @pytest.mark.parametrize(
     "body",
     [
-        '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">a</rdf:li>'
-        '<rdf:li xml:lang="X-Default">b</rdf:li></rdf:Alt></dc:title>',
+        (
+            '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">a</rdf:li>'
+            '<rdf:li xml:lang="X-Default">b</rdf:li></rdf:Alt></dc:title>'
+        ),
         "<dc:title><rdf:Alt><rdf:li><rdf:value>a</rdf:value></rdf:li></rdf:Alt></dc:title>",
         "<dc:title><rdf:Description><rdf:value>a</rdf:value></rdf:Description></dc:title>",
     ],

@@ -1,10 +1,11 @@
+import contextlib
 import struct
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import png
@@ -113,9 +114,8 @@ def test_an_animation_still_plays(tmp_path):
     path.write_bytes(put(data, b"<x/>"))
 
     with Image.open(path) as image:
-        assert image.n_frames == 2
-        image.seek(1)
-        assert image.convert("RGB").tobytes() == frames[1].tobytes()
+        shown = [frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(image)]
+    assert shown == [frame.tobytes() for frame in frames]
 
 
 @given(raw=st.binary(max_size=80), trailer=st.binary(max_size=20))
@@ -132,7 +132,5 @@ def test_any_packet_can_be_put_in_and_taken_out_again(raw, trailer):
 @given(st.binary(max_size=100))
 def test_any_bytes_are_read_or_refused(data):
     for look in (png.read_embedded, png.survivors):
-        try:
+        with contextlib.suppress(MetadataError):
             look(b"\x89PNG\r\n\x1a\n" + data)
-        except MetadataError:
-            pass

@@ -19,6 +19,7 @@ from imageworks.metadata.replace import (
     sweep_leftovers,
 )
 from imageworks.metadata.source import read_source
+from tests.unit.metadata.pictures import names_in
 
 KEEP = ReplaceOptions(keeps_original=True, preserves_mtime=False)
 PLAIN = ReplaceOptions(keeps_original=False, preserves_mtime=False)
@@ -54,14 +55,16 @@ def test_the_new_bytes_take_the_name_and_mode_owner_and_attributes_stay(photo):
     assert stat.S_IMODE(after.st_mode) == 0o640
     assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
     assert not has_xattr or os.getxattr(photo, "user.colour") == b"red"
-    assert os.listdir(photo.parent) == ["a b.jpg"]
+    assert names_in(photo.parent) == ["a b.jpg"]
 
 
 @pytest.mark.parametrize("preserves", [True, False])
 def test_the_modification_time_stays_only_on_request(photo, preserves):
     os.utime(photo, ns=(10**18, 10**18))
 
-    replace_file(read_source(photo), b"new", ReplaceOptions(False, preserves))
+    replace_file(
+        read_source(photo), b"new", ReplaceOptions(keeps_original=False, preserves_mtime=preserves)
+    )
 
     assert (photo.stat().st_mtime_ns == 10**18) is preserves
 
@@ -90,7 +93,7 @@ def test_a_backup_without_hard_links_is_a_copy(photo, monkeypatch):
 
     assert backup_path(photo).read_bytes() == b"old bytes"
     assert photo.read_bytes() == b"new"
-    assert len(os.listdir(photo.parent)) == 2
+    assert len(names_in(photo.parent)) == 2
 
 
 def test_a_failed_replacement_leaves_no_backup_and_no_temporary_file(photo, monkeypatch):
@@ -101,7 +104,7 @@ def test_a_failed_replacement_leaves_no_backup_and_no_temporary_file(photo, monk
     monkeypatch.setattr(Path, "replace", fail)
 
     assert reason_of(lambda: replace_file(source, b"new", KEEP)) == "disk-error"
-    assert os.listdir(photo.parent) == ["a b.jpg"]
+    assert names_in(photo.parent) == ["a b.jpg"]
     assert photo.read_bytes() == b"old bytes"
 
 
@@ -123,7 +126,7 @@ def test_each_refusal_of_the_system_has_its_reason(photo, monkeypatch, number, r
     monkeypatch.setattr(os, "fsync", fail)
 
     assert reason_of(lambda: replace_file(source, b"new", KEEP)) == reason
-    assert os.listdir(photo.parent) == ["a b.jpg"]
+    assert names_in(photo.parent) == ["a b.jpg"]
 
 
 def test_a_disk_that_gives_back_other_bytes_is_noticed(photo, monkeypatch):
@@ -213,7 +216,7 @@ def test_an_owner_that_cannot_be_kept_is_a_refusal(photo, monkeypatch):
 
     assert reason_of(lambda: replace_file(source, b"new", KEEP)) == "owner"
     monkeypatch.undo()
-    assert os.listdir(photo.parent) == ["a b.jpg"]
+    assert names_in(photo.parent) == ["a b.jpg"]
 
 
 def test_attributes_that_cannot_be_kept_are_a_refusal(photo, monkeypatch):
@@ -249,7 +252,7 @@ def test_a_file_size_limit_leaves_the_original_and_no_leftover(photo):
 
     assert done.stdout == "disk-full\n"
     assert photo.read_bytes() == b"old bytes"
-    assert os.listdir(photo.parent) == ["a b.jpg"]
+    assert names_in(photo.parent) == ["a b.jpg"]
 
 
 def test_a_new_file_takes_mode_without_execution(photo):
@@ -272,7 +275,7 @@ def test_a_new_file_never_overwrites_one_that_has_appeared(photo, monkeypatch):
     assert reason_of(lambda: create_file(made, b"<x/>", photo.stat())) != ""
 
     assert made.read_bytes() == b"somebody else's"
-    assert sorted(os.listdir(photo.parent)) == ["a b.jpg", "a b.xmp"]
+    assert names_in(photo.parent) == ["a b.jpg", "a b.xmp"]
 
 
 def _no_links(*_):
@@ -303,7 +306,7 @@ def test_only_own_leftovers_of_dead_processes_are_swept(tmp_path):
         (tmp_path / name).write_bytes(b"")
 
     assert sweep_leftovers(tmp_path) == [stale]
-    assert sorted(os.listdir(tmp_path)) == sorted(others)
+    assert names_in(tmp_path) == sorted(others)
 
 
 def test_sweeping_what_cannot_be_read_or_removed_is_no_error(tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import contextlib
 import struct
 
 import pytest
@@ -52,7 +53,7 @@ def test_transparency_of_a_simple_lossless_file_is_declared(tmp_path):
 
     with Image.open(path) as image:
         assert image.mode == "RGBA"
-        assert image.getpixel((3, 3))[3] == 128
+        assert image.getchannel("A").getextrema() == (128, 128)
 
 
 def test_an_extended_file_keeps_its_chunks_and_gets_the_flag():
@@ -135,7 +136,5 @@ def test_any_packet_can_be_put_in_and_taken_out_again(raw, trailer, is_simple):
 @given(st.binary(max_size=100), st.integers(0, 120))
 def test_any_bytes_are_read_or_refused(data, size):
     for look in (webp.read_embedded, webp.survivors):
-        try:
+        with contextlib.suppress(MetadataError):
             look(b"RIFF" + struct.pack("<I", size) + b"WEBP" + data)
-        except MetadataError:
-            pass

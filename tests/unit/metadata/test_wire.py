@@ -100,4 +100,5 @@ def test_the_api_key_never_crosses():
 
     assert b"sk-secret" not in frame
     opening = read_request(io.BytesIO(frame))
+    assert isinstance(opening, Opening)
     assert opening.config.api_key == "EMPTY"

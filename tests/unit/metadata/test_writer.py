@@ -10,10 +10,12 @@ from PIL import Image
 
 from imageworks.content import content_id_of_file, sniff_format
 from imageworks.errors import ConfigError, MetadataError
+from imageworks.metadata import source
 from imageworks.metadata.splice import undo_splice, unpack_undo
 from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
 from imageworks.models import Keyword, MetadataTarget
 from tests.unit.metadata.pictures import (
+    EXTENDED_HEADER,
     NOW,
     alternative,
     app_segment,
@@ -49,6 +51,12 @@ def unembeddable(folder, name="IMG.avif"):
 def pixels(path):
     with Image.open(path) as image:
         return image.convert("RGB").tobytes()
+
+
+def picture_id(path):
+    image_format = sniff_format(path.read_bytes(), path.name)
+    assert image_format is not None
+    return content_id_of_file(path, image_format)
 
 
 def exiftool(path):
@@ -132,12 +140,11 @@ def test_the_undo_restores_every_byte(tmp_path, name):
 @pytest.mark.parametrize("name", EMBEDDABLE)
 def test_the_content_id_stays(tmp_path, name):
     path = rich(tmp_path, name)
-    image_format = sniff_format(path.read_bytes(), name)
-    before = content_id_of_file(path, image_format)
+    before = picture_id(path)
 
     writer().write(request(path, expected_content_id=before))
 
-    assert content_id_of_file(path, image_format) == before
+    assert picture_id(path) == before
 
 
 def test_another_picture_than_the_reviewed_one_is_not_written(tmp_path):
@@ -188,7 +195,7 @@ def test_what_the_file_already_said_is_kept(tmp_path):
     assert found.hierarchical_keywords == ("animal|bird|Heron", "River", "Smith, John")
     new = path.read_bytes()
     assert b'xmp:Rating="5" xmp:Label="Red"' in new
-    assert "Mein Titel".encode() in new
+    assert b"Mein Titel" in new
 
 
 def test_what_a_person_edited_replaces_the_default_language_only(tmp_path):
@@ -469,8 +476,6 @@ def test_a_packet_too_large_for_its_segment_goes_beside_the_file(tmp_path):
 
 
 def test_fields_in_extended_xmp_are_never_hidden_by_new_ones(tmp_path):
-    from tests.unit.metadata.test_jpeg import EXTENDED_HEADER
-
     def extended(raw):
         header = b"B" * 32 + len(raw).to_bytes(4, "big") + bytes(4)
         return app_segment(0xE1, EXTENDED_HEADER + header + raw)
@@ -541,9 +546,11 @@ def test_an_exif_description_that_others_show_first_is_told(tmp_path, text, has_
             "Porto, Portugal",
         ),
         (
-            "<Iptc4xmpExt:LocationShown><rdf:Bag><rdf:li "
-            'Iptc4xmpExt:City="Goslar" Iptc4xmpExt:ProvinceState="Harz"/>'
-            "</rdf:Bag></Iptc4xmpExt:LocationShown>",
+            (
+                "<Iptc4xmpExt:LocationShown><rdf:Bag><rdf:li "
+                'Iptc4xmpExt:City="Goslar" Iptc4xmpExt:ProvinceState="Harz"/>'
+                "</rdf:Bag></Iptc4xmpExt:LocationShown>"
+            ),
             'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"',
             "Goslar, Harz",
         ),
@@ -640,10 +647,7 @@ def test_a_sidecar_takes_the_mode_of_its_image(tmp_path):
 
 @pytest.mark.parametrize("name", [*EMBEDDABLE, "a.avif"])
 def test_a_dry_run_tells_and_writes_nothing(tmp_path, name):
-    if name == "a.avif":
-        path = unembeddable(tmp_path, name)
-    else:
-        path = rich(tmp_path, name)
+    path = unembeddable(tmp_path, name) if name == "a.avif" else rich(tmp_path, name)
     status = path.stat()
     dry = DryRunMetadataWriter(config(), clock=lambda: NOW)
 
@@ -667,12 +671,9 @@ def test_the_date_of_a_change_has_a_zone(tmp_path):
 
 
 def test_a_huge_file_gets_a_sidecar(tmp_path, monkeypatch):
-    from imageworks.metadata import source
-
     path = make_file(tmp_path, "a.jpg")
     heif = unembeddable(tmp_path)
-    image_format = sniff_format(path.read_bytes(), "a.jpg")
-    expected = content_id_of_file(path, image_format)
+    expected = picture_id(path)
     monkeypatch.setattr(source, "MAX_SIZE_BYTES", 500)
     monkeypatch.setattr(source, "_BLOCK_BYTES", 400)
 
@@ -681,3 +682,34 @@ def test_a_huge_file_gets_a_sidecar(tmp_path, monkeypatch):
     assert outcome.target is MetadataTarget.SIDECAR
     assert "larger than" in outcome.notes[0]
     assert writer().write(request(heif)).target is MetadataTarget.SIDECAR
+
+
+@pytest.mark.parametrize("kind", ["empty", "folder", "loop"])
+def test_a_sidecar_that_cannot_be_read_stops_a_write_but_not_a_review(tmp_path, kind):
+    path = unembeddable(tmp_path)
+    sidecar = tmp_path / "IMG.xmp"
+    if kind == "empty":
+        sidecar.touch()
+    elif kind == "folder":
+        sidecar.mkdir()
+    else:
+        sidecar.symlink_to(sidecar)
+
+    found = writer().read(path)
+    reason = reason_of(lambda: writer().write(request(path)))
+
+    assert found.source == ""
+    assert reason == ("sidecar-malformed" if kind == "empty" else "changed-meanwhile")
+
+
+def test_an_immutable_file_gets_a_sidecar(tmp_path):
+    path = rich(tmp_path, "IMG.jpg")
+    if not shutil.which("chattr") or subprocess.run(["chattr", "+i", path], check=False).returncode:
+        pytest.skip("files cannot be made immutable here")
+    try:
+        outcome = writer().write(request(path))
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+
+    assert outcome.target is MetadataTarget.SIDECAR
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["IMG.jpg", "IMG.xmp"]

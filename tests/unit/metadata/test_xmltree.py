@@ -17,7 +17,7 @@ RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
         f'<rdf:RDF {RDF} rdf:about="a &quot;b&quot;&#10;c&#9;d"/>',
         f'<rdf:RDF {RDF}><my:a xmlns:my="urn:m"><my:b/></my:a></rdf:RDF>',
         f'<rdf:RDF {RDF} xml:lang="de" plain="1">\n tail</rdf:RDF>',
-        f'<old:RDF xmlns:old="http://purl.org/dc/elements/1.1/"/>',
+        '<old:RDF xmlns:old="http://purl.org/dc/elements/1.1/"/>',
     ],
 )
 def test_an_unchanged_document_comes_out_byte_for_byte(text):

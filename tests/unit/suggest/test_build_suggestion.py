@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imageworks.errors import AnswerError
-from imageworks.models import InferenceResult, Origin, Stage, StageAnswer, Suggestion
+from imageworks.models import InferenceResult, Origin, Stage, StageAnswer, Suggestion, Tags
 from imageworks.suggest.builder import NOTE_PLAIN, build_suggestion
 
 ALL = tuple(Stage)
@@ -251,3 +251,16 @@ def _outcome(text):
     except AnswerError as error:
         return error.reason
     return "suggestion"
+
+
+def test_a_classifier_that_recognises_nothing_has_answered():
+    text = '{"caption": "", "keywords": [], "description": ""}'
+    answer = StageAnswer(tuple(Stage), "classifier", "", "", text, 0.1)
+    result = InferenceResult((answer,), has_honest_scores=True, notes=("no object recognised",))
+
+    suggestion = build_suggestion(result, max_keywords=5)
+
+    assert suggestion.tags == Tags()
+    assert "no object recognised" in suggestion.notes
+    with pytest.raises(AnswerError):
+        build_suggestion(InferenceResult((answer,)), max_keywords=5)

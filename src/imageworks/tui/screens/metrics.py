@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Sparkline, Static
+from textual.widgets import Static
 
 from imageworks.errors import ImageworksError
 from imageworks.text import one_line
 from imageworks.tui.actions import Scope
 from imageworks.tui.screens.command import CommandScreen
 from imageworks.tui.widgets.key_bar import KeyBar
-from imageworks.tui.wording import duration_text, progress_text, rate_text, tokens_text
+from imageworks.tui.wording import duration_text, rate_text, tokens_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from textual.app import ComposeResult
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 REFRESH_S = 0.5
 _PAST_RUNS = 20
 _BAR_CELLS = 30
+_BAR_STEPS = " ▁▂▃▄▅▆▇█"
 
 
 class MetricsScreen(CommandScreen):
@@ -49,7 +50,7 @@ class MetricsScreen(CommandScreen):
         """Figures, the rate over time, past runs, keys."""
         with VerticalScroll(id="metrics-box"):
             yield Static(id="current", markup=False)
-            yield Sparkline([], id="rates")
+            yield Static(id="rates", markup=False)
             yield Static(id="past", markup=False)
         yield KeyBar(self.keys, Scope.METRICS)
 
@@ -89,9 +90,7 @@ class MetricsScreen(CommandScreen):
             self.say(str(error), is_error=True)
             return
         self.query_one("#current", Static).update(current_content(self._watch.view))
-        rates = self.query_one("#rates", Sparkline)
-        rates.display = len(self._watch.rates) > 1
-        rates.data = list(self._watch.rates)
+        self.query_one("#rates", Static).update(rates_content(self._watch.rates))
         self.query_one("#past", Static).update(past_content(past))
 
 
@@ -108,15 +107,28 @@ def current_content(view: EngineView | None) -> Content:
     parts += [f"{line}\n" for line in lines if line]
     stages: Mapping[str, Any] = totals.get("stages") or {}
     if stages:
-        parts.append((f"\n{'Stage':<14}{'count':>8}{'average':>10}{'p50':>9}{'p95':>9}\n", "bold"))
+        parts.append(
+            (f"\n{'Seconds':<14}{'count':>8}{'average':>10}{'p50':>9}{'p95':>9}\n", "bold")
+        )
         parts += [f"{_stage_line(name, figures)}\n" for name, figures in stages.items()]
     failures: Mapping[str, int] = totals.get("failures") or {}
     if failures:
         parts.append(("\nFailures\n", "bold"))
-        parts += [
-            f"{count:>6,}  {one_line(reason, limit=80)}\n" for reason, count in failures.items()
-        ]
+        parts += [f"{count:,} {one_line(reason, limit=80)}\n" for reason, count in failures.items()]
     return Content.assemble(*parts)
+
+
+def rates_content(rates: Iterable[float]) -> Content:
+    """Images per second while this screen was open, as bars that start at zero, newest right."""
+    shown = list(rates)[-_BAR_CELLS * 2 :]
+    highest = max(shown, default=0.0)
+    if not highest:
+        return Content("")
+    steps = len(_BAR_STEPS) - 1
+    bars = "".join(_BAR_STEPS[round(rate / highest * steps)] for rate in shown)
+    return Content.assemble(
+        ("\nImages per second, so far\n", "bold"), f"{bars} at most {highest:.1f}\n"
+    )
 
 
 def past_content(runs: Sequence[RunRow]) -> Content:
@@ -130,12 +142,11 @@ def past_content(runs: Sequence[RunRow]) -> Content:
 
 
 def _head_line(view: EngineView) -> str:
-    if view.is_batch_active:
-        return progress_text(view)
-    batch = view.batch
-    message = "" if batch is None else one_line(batch.message, limit=200)
-    status = "" if batch is None else batch.status
-    return f"{status}: {message}" if message else status
+    message = one_line(str(view.totals.get("message") or ""), limit=200)
+    if view.batch is None or view.is_batch_active:
+        return message
+    told = one_line(view.batch.message, limit=200) or message
+    return f"{view.batch.status}: {told}" if told else view.batch.status
 
 
 def _bar(totals: Mapping[str, Any]) -> str:
@@ -149,15 +160,16 @@ def _bar(totals: Mapping[str, Any]) -> str:
 def _figure_lines(view: EngineView) -> list[str]:
     totals = view.totals
     counts = [
-        f"{totals.get(key) or 0:,} {word}"
+        f"{totals[key]:,} {word}"
         for key, word in (
-            ("total", "images"),
+            ("total", "known"),
             ("done", "done"),
-            ("already_done", "already done"),
+            ("already_done", "done before"),
             ("written", "written"),
             ("failed", "failed"),
-            ("retries", "retries"),
+            ("retries", "asked twice"),
         )
+        if totals.get(key)
     ]
     rate = rate_text(totals["images_per_s"]) if totals.get("images_per_s") else ""
     has_end = view.is_batch_active and totals.get("eta_s") is not None

@@ -1,0 +1,252 @@
+"""Two ways to tell the same story: the rules alone, and keys on the real screen."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from imageworks.review.merge import typed_keywords
+from imageworks.review.session import ReviewSession
+from imageworks.tui.listing import ImageListing
+from imageworks.tui.workstation import Workstation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from imageworks.models import Tags
+    from tests.support.review_library import ReviewLibrary
+
+FIELD_KEYS = {"caption": "e", "keywords": "t", "description": "d"}
+
+
+class Driver(Protocol):
+    """What a person can do, and what they can see."""
+
+    made: ReviewLibrary
+
+    async def accept(self) -> None: ...
+    async def reject(self) -> None: ...
+    async def skip(self) -> None: ...
+    async def undo(self) -> None: ...
+    async def next(self) -> None: ...
+    async def next_undecided(self) -> None: ...
+    async def change_filter(self) -> None: ...
+    async def take_model(self) -> None: ...
+    async def write(self, field: str, text: str) -> None: ...
+    async def leave_and_return(self) -> None: ...
+    def current(self) -> str: ...
+    def listed(self) -> list[str]: ...
+    def fields(self) -> Tags: ...
+
+
+class HeadlessDriver:
+    """The session and the listing, without a screen."""
+
+    def __init__(self, made: ReviewLibrary) -> None:
+        self.made = made
+        self._open()
+
+    async def accept(self) -> None:
+        self._session.accept(self._id(), self._fields)
+        self._go_on()
+
+    async def reject(self) -> None:
+        self._keep_draft()
+        self._session.reject(self._id())
+        self._go_on()
+
+    async def skip(self) -> None:
+        self._keep_draft()
+        self._session.skip(self._id())
+        self._go_on()
+
+    async def undo(self) -> None:
+        self._keep_draft()
+        image_id = self._session.undo()
+        if image_id is not None:
+            self._listing.reload()
+            self._listing.move_to_id(image_id)
+            self._load()
+
+    async def next(self) -> None:
+        self._keep_draft()
+        self._listing.move_to(self._listing.position + 1)
+        self._load()
+
+    async def next_undecided(self) -> None:
+        self._keep_draft()
+        self._listing.move_to(
+            self._session.next_undecided(self._listing.ids, self._listing.position)
+        )
+        self._load()
+
+    async def change_filter(self) -> None:
+        self._keep_draft()
+        self._listing.set_filter(self._listing.state_filter.next())
+        self._load()
+
+    async def take_model(self) -> None:
+        card = self._session.card(self._id())
+        assert card is not None
+        self._fields = type(self._fields)(
+            card.suggested.caption, self._fields.keywords, card.suggested.description
+        )
+
+    async def write(self, field: str, text: str) -> None:
+        values = {
+            "caption": self._fields.caption,
+            "keywords": self._fields.keywords,
+            "description": self._fields.description,
+        }
+        values[field] = typed_keywords(text, self._fields.keywords) if field == "keywords" else text
+        self._fields = type(self._fields)(**values)  # type: ignore[arg-type]  # by field name
+
+    async def leave_and_return(self) -> None:
+        self._keep_draft()
+        self._session.remember_place(self._listing.current_id, self._listing.state_filter)
+        self._session.close()
+        self._open()
+
+    def current(self) -> str:
+        row = self._listing.row(self._listing.position)
+        assert row is not None
+        return row.path.name
+
+    def listed(self) -> list[str]:
+        rows = (self._listing.row(position) for position in range(len(self._listing)))
+        return [row.path.name for row in rows if row is not None]
+
+    def fields(self) -> Tags:
+        return self._fields
+
+    def _open(self) -> None:
+        self._session = ReviewSession(self.made.library, self.made.config)
+        self._listing = ImageListing(self._session, time.monotonic)
+        cursor_id, state_filter = self._session.remembered_place()
+        self._listing.set_filter(state_filter)
+        if cursor_id is not None:
+            self._listing.move_to_id(cursor_id)
+        self._load()
+
+    def _load(self) -> None:
+        card = self._session.card(self._id())
+        assert card is not None
+        self._fields = card.fields
+
+    def _go_on(self) -> None:
+        position = self._session.next_undecided(self._listing.ids, self._listing.position)
+        self._listing.move_to(position)
+        self._listing.reload()
+        self._load()
+
+    def _keep_draft(self) -> None:
+        self._session.save_draft(self._id(), self._fields)
+
+    def _id(self) -> int:
+        assert self._listing.current_id is not None
+        return self._listing.current_id
+
+
+class ScreenDriver:
+    """Keys on the app, under Textual's pilot."""
+
+    def __init__(self, made: ReviewLibrary, size: tuple[int, int]) -> None:
+        self.made = made
+        self._size = size
+        self._stack = contextlib.AsyncExitStack()
+        self.app: Workstation
+        self._pilot: Pilot[int]
+
+    async def open(self) -> ScreenDriver:
+        self._stack = contextlib.AsyncExitStack()
+        self.app = workstation(self.made, self.made.folder)
+        self._pilot = await self._stack.enter_async_context(self.app.run_test(size=self._size))
+        await self._pilot.pause()
+        return self
+
+    async def aclose(self) -> None:
+        await self._stack.aclose()
+
+    async def accept(self) -> None:
+        await self._press("a")
+
+    async def reject(self) -> None:
+        await self._press("r")
+
+    async def skip(self) -> None:
+        await self._press("s")
+
+    async def undo(self) -> None:
+        await self._press("u")
+
+    async def next(self) -> None:
+        await self._press("j")
+
+    async def next_undecided(self) -> None:
+        await self._press("n")
+
+    async def change_filter(self) -> None:
+        await self._press("f")
+
+    async def take_model(self) -> None:
+        await self._press("x")
+
+    async def write(self, field: str, text: str) -> None:
+        await self._press(FIELD_KEYS[field], "f7", *(_key(c) for c in text), "escape")
+
+    async def leave_and_return(self) -> None:
+        await self._pilot.press("q")
+        await self.aclose()
+        self.app.review._session.close()
+        await self.open()
+
+    def current(self) -> str:
+        listing = self.app.review.listing
+        row = listing.row(listing.position)
+        assert row is not None
+        return row.path.name
+
+    def listed(self) -> list[str]:
+        listing = self.app.review.listing
+        listing.refresh()
+        rows = (listing.row(position) for position in range(len(listing)))
+        return [row.path.name for row in rows if row is not None]
+
+    def fields(self) -> Tags:
+        return self.app.review.form.tags()
+
+    async def _press(self, *keys: str) -> None:
+        await self._pilot.press(*keys)
+        await self._pilot.pause()
+
+
+def workstation(made: ReviewLibrary, folder: Path, **config: object) -> Workstation:
+    """The app over a library, with an engine that starts no process."""
+    from dataclasses import replace  # noqa: PLC0415  # used here only
+
+    settings = replace(made.config, **config)  # type: ignore[arg-type]  # settings by name
+    return Workstation(
+        library=made.library,
+        session=ReviewSession(made.library, settings),
+        config=settings,
+        client=made.engine(),
+        log_path=folder / "screen.log",
+        themes_dir=folder / "themes",
+    )
+
+
+@contextlib.asynccontextmanager
+async def screen_driver(made: ReviewLibrary, size: tuple[int, int]) -> AsyncIterator[ScreenDriver]:
+    driver = await ScreenDriver(made, size).open()
+    try:
+        yield driver
+    finally:
+        await driver.aclose()
+
+
+def _key(character: str) -> str:
+    return {" ": "space", ",": "comma", ".": "full_stop"}.get(character, character)

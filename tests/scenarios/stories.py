@@ -1,0 +1,158 @@
+"""The stories of reviewing, each told once; `test_stories.py` tells them to every driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imageworks.models import ImageState, Origin
+
+if TYPE_CHECKING:
+    from tests.scenarios.drivers import Driver
+
+
+def keyword_texts(driver: Driver) -> list[str]:
+    return [keyword.text for keyword in driver.fields().keywords]
+
+
+async def accept_two_edit_one_reject_one(driver: Driver) -> None:
+    await driver.accept()
+    await driver.accept()
+    await driver.write("caption", "A hill in Wales")
+    await driver.accept()
+    await driver.reject()
+
+    assert driver.made.states() == {
+        "a.jpg": ImageState.ACCEPTED,
+        "b.jpg": ImageState.ACCEPTED,
+        "c.jpg": ImageState.ACCEPTED,
+        "d.jpg": ImageState.REJECTED,
+        "e.jpg": ImageState.DISCOVERED,
+    }
+    assert driver.made.written_choice("a.jpg").caption == "A red boat"
+    assert driver.made.written_choice("c.jpg").caption == "A hill in Wales"
+
+
+async def accept_goes_to_the_next_image_to_review(driver: Driver) -> None:
+    await driver.accept()
+
+    assert driver.current() == "b.jpg"
+
+
+async def undo_before_the_write_takes_the_decision_back_and_returns_to_it(
+    driver: Driver,
+) -> None:
+    await driver.accept()
+    await driver.reject()
+    await driver.undo()
+
+    assert driver.current() == "b.jpg"
+    assert driver.made.states()["b.jpg"] is ImageState.SUGGESTED
+    await driver.undo()
+    assert driver.current() == "a.jpg"
+    assert driver.made.states()["a.jpg"] is ImageState.SUGGESTED
+    assert driver.made.library.decisions.count_intended() == 0
+
+
+async def undo_gives_back_what_was_typed(driver: Driver) -> None:
+    await driver.write("caption", "My boat")
+    await driver.accept()
+    await driver.undo()
+
+    assert driver.current() == "a.jpg"
+    assert driver.fields().caption == "My boat"
+
+
+async def skip_leaves_the_image_without_a_write(driver: Driver) -> None:
+    await driver.skip()
+
+    assert driver.made.states()["a.jpg"] is ImageState.SKIPPED
+    assert driver.current() == "b.jpg"
+    assert driver.made.library.decisions.count_intended() == 0
+
+
+async def filter_to_review_hides_what_is_decided(driver: Driver) -> None:
+    await driver.accept()
+    await driver.change_filter()
+
+    assert driver.listed() == ["b.jpg", "c.jpg", "d.jpg"]
+
+
+async def draft_survives_moving_away_and_a_new_session(driver: Driver) -> None:
+    await driver.write("description", "A door I like")
+    await driver.next()
+    await driver.leave_and_return()
+
+    assert driver.current() == "b.jpg"
+    await driver.undo()  # nothing to take back in a new session
+    await driver.next_undecided()
+    await driver.next_undecided()
+    await driver.next_undecided()
+    assert driver.current() == "a.jpg"
+    assert driver.fields().description == "A door I like"
+    assert driver.made.states()["a.jpg"] is ImageState.SUGGESTED
+
+
+async def new_session_starts_where_the_last_one_stopped(driver: Driver) -> None:
+    await driver.change_filter()
+    await driver.next()
+    await driver.next()
+    await driver.leave_and_return()
+
+    assert driver.current() == "c.jpg"
+    assert driver.listed() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+
+
+async def the_files_own_words_come_first_and_stay(driver: Driver) -> None:
+    await driver.next()
+
+    assert driver.fields().caption == "Minka"
+    assert keyword_texts(driver) == ["Family", "Paris, France", "cat", "sofa"]
+
+
+async def the_models_words_can_take_the_place_of_the_files(driver: Driver) -> None:
+    await driver.next()
+    await driver.take_model()
+    await driver.accept()
+
+    assert driver.made.written_choice("b.jpg").caption == "A grey cat"
+    assert driver.made.written_choice("b.jpg").description == "A grey cat sleeps."
+
+
+async def typed_keywords_are_the_persons_and_known_ones_keep_their_origin(
+    driver: Driver,
+) -> None:
+    await driver.next()
+    await driver.write("keywords", "Family, Paris, France, cat, nap")
+    await driver.accept()
+
+    kept = {k.text: k.origin for k in driver.made.written_choice("b.jpg").keywords}
+    assert kept == {
+        "Family": Origin.EXISTING,
+        "Paris, France": Origin.EXISTING,
+        "cat": Origin.MODEL,
+        "nap": Origin.PERSON,
+    }
+
+
+async def rejected_image_can_be_accepted_after_all(driver: Driver) -> None:
+    await driver.reject()
+    await driver.undo()
+    await driver.accept()
+
+    assert driver.made.states()["a.jpg"] is ImageState.ACCEPTED
+
+
+STORIES = (
+    accept_two_edit_one_reject_one,
+    accept_goes_to_the_next_image_to_review,
+    undo_before_the_write_takes_the_decision_back_and_returns_to_it,
+    undo_gives_back_what_was_typed,
+    skip_leaves_the_image_without_a_write,
+    filter_to_review_hides_what_is_decided,
+    draft_survives_moving_away_and_a_new_session,
+    new_session_starts_where_the_last_one_stopped,
+    the_files_own_words_come_first_and_stay,
+    the_models_words_can_take_the_place_of_the_files,
+    typed_keywords_are_the_persons_and_known_ones_keep_their_origin,
+    rejected_image_can_be_accepted_after_all,
+)
