@@ -10,6 +10,7 @@ from imageworks.review.merge import typed_keywords
 from imageworks.review.session import ReviewSession
 from imageworks.tui.listing import ImageListing
 from imageworks.tui.workstation import Workstation
+from tests.support.burst import burst
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -196,10 +197,10 @@ class ScreenDriver:
         await self._press("x")
 
     async def write(self, field: str, text: str) -> None:
-        await self._press(FIELD_KEYS[field], "f7", *(_key(c) for c in text), "escape")
+        await self._press(FIELD_KEYS[field], "f7", *text, "escape")
 
     async def leave_and_return(self) -> None:
-        await self._pilot.press("q")
+        await burst(self._pilot, "q")
         await self.aclose()
         self.app.review._session.close()
         await self.open()
@@ -220,8 +221,7 @@ class ScreenDriver:
         return self.app.review.form.tags()
 
     async def _press(self, *keys: str) -> None:
-        await self._pilot.press(*keys)
-        await self._pilot.pause()
+        await burst(self._pilot, *keys)
 
 
 def workstation(made: ReviewLibrary, folder: Path, **config: object) -> Workstation:
@@ -246,7 +246,3 @@ async def screen_driver(made: ReviewLibrary, size: tuple[int, int]) -> AsyncIter
         yield driver
     finally:
         await driver.aclose()
-
-
-def _key(character: str) -> str:
-    return {" ": "space", ",": "comma", ".": "full_stop"}.get(character, character)

@@ -247,7 +247,7 @@ def _give_name(temporary: Path, target: Path) -> None:
     try:
         os.link(temporary, target)
     except FileExistsError:
-        because = f"{target.name} has appeared in the meantime"
+        because = f"{show_path(target.name)} has appeared beside it"
         raise refusal(reason="changed-meanwhile", because=because) from None
     except OSError as error:
         if error.errno not in _NO_LINKS or os.path.lexists(target):

@@ -1,4 +1,6 @@
 import contextlib
+import subprocess
+import sys
 
 import pyexiv2
 import pytest
@@ -49,3 +51,20 @@ def test_iptc_in_any_encoding_is_text():
     assert keywords("é".encode("latin-1")) == ["é"]
     assert keywords("é".encode(), (1, 90, b"\x1b%G")) == ["é"]
     assert keywords(b"\xff", (1, 90, b"\x1b%G")) == ["\ufffd"]
+
+
+POISONING = """
+from imageworks.metadata import exiv2
+from tests.unit.metadata.pictures import jpeg_with, packet, xmp_segment
+raw = packet(attributes='xmp:Rating="4"').replace(b"http://ns.adobe.com/xap/1.0/", b"a")
+before = exiv2.has_clean_namespaces()
+exiv2.look(jpeg_with(xmp_segment(raw)))
+print(before, exiv2.has_clean_namespaces())
+"""
+
+
+def test_a_prefix_that_a_file_bound_to_something_else_is_noticed():
+    command = [sys.executable, "-c", POISONING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True False\n"

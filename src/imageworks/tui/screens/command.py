@@ -115,13 +115,13 @@ class CommandScreen(Screen[None]):
         """Opens the command palette."""
         self.app.action_command_palette()
 
-    def do_quit(self) -> None:
-        """Leaves the program."""
-        self.app.exit(0)
+    async def do_quit(self) -> None:
+        """Leaves the program; the app keeps what was typed."""
+        await self.app.action_quit()
 
-    def do_quit_now(self) -> None:
+    async def do_quit_now(self) -> None:
         """Leaves the program while typing or in a dialog."""
-        self.do_quit()
+        await self.do_quit()
 
 
 class Dialog(CommandScreen, ModalScreen[None]):
