@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 from imageworks.config import PersonalTaggerConfig, PersonalTaggerSettings
 from imageworks.errors import ExitStatus, UsageError
-from imageworks.text import show_path
+from imageworks.text import one_line, show_path
 
 if TYPE_CHECKING:
     import argparse
 
     from imageworks.cli.app import Context
 
-SAMPLES = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg",
-           "motorcycle_left.png", "retina.jpg", "rocket.jpg")  # fmt: skip
+SAMPLES = (
+    *("camera.png", "chelsea.png", "clock_motion.png", "coffee.png", "hubble_deep_field.jpg"),
+    *("moon.png", "motorcycle_left.png", "rocket.jpg"),
+)
 """Photographs that scikit-image's wheel ships: public domain or CC0 (its data/README.txt)."""
 
 
@@ -110,8 +112,9 @@ def _show_results(folder: Path) -> None:
     if run is not None:
         for record in library.outcomes.records(run.id):
             keywords = ", ".join(keyword.text for keyword in record.tags.keywords)
-            sys.stdout.write(f"{record.image.name:<24} {record.tags.caption}\n")
-            sys.stdout.write(f"{'':<24} {keywords}\n")
+            caption = record.tags.caption or "(nothing recognised)"
+            sys.stdout.write(f"{record.image.name:<24} {one_line(caption)}\n")
+            sys.stdout.write(f"{'':<24} {one_line(keywords)}\n")
     library.close()
 
 

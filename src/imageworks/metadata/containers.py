@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from imageworks.metadata import jpeg, png, tiff, webp
+from imageworks.metadata.refusal import refusal
 from imageworks.models import ImageFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imageworks.errors import MetadataError
     from imageworks.metadata.embedded import Embedded
     from imageworks.metadata.splice import Splice
 
@@ -36,6 +38,23 @@ _CONTAINERS: Mapping[ImageFormat, object] = {
     ImageFormat.WEBP: webp,
     ImageFormat.TIFF: tiff,
 }
+
+
+def require_container(image_format: ImageFormat) -> Container:
+    """The container of a format.
+
+    Raises:
+        MetadataError: ``format``: files of this format are never changed.
+    """
+    container = container_of(image_format)
+    if container is None:
+        raise no_container()
+    return container
+
+
+def no_container() -> MetadataError:
+    """Why a file of another format gets a sidecar."""
+    return refusal(reason="format", because="files of this format are never changed")
 
 
 def container_of(image_format: ImageFormat) -> Container | None:

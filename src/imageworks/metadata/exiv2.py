@@ -57,6 +57,10 @@ class Exiv2View:
             other.comment,
         )
 
+    def exif_text(self, name: str) -> str:
+        """One Exif text decoded, as UTF-8 where it is that, else Latin-1; empty when absent."""
+        return _decoded(str(self.exif.get(name, "")), is_declared=False)
+
     def iptc_texts(self) -> dict[str, list[str]]:
         """The IPTC data sets decoded: by their declared character set, else UTF-8, else Latin-1."""
         is_declared = self.iptc.get(_IPTC_CHARACTER_SET) == _UTF8_DECLARED

@@ -88,14 +88,6 @@ class XmpPacket:
         chosen = _default_item(container)
         return "" if chosen is None else _simple_text(chosen)
 
-    def languages(self, name: str) -> dict[str, str]:
-        """A language alternative by language tag."""
-        found = self._find(name)
-        container = None if found is None or isinstance(found[1], str) else _container(found[1])
-        if container is None:
-            return {}
-        return {li.get(_LANG, ""): _simple_text(li) for li in container.iterfind(_LI)}
-
     def structs(self, name: str) -> Iterator[dict[str, str]]:
         """The structures of a list property: simple texts by Clark name."""
         found = self._find(name)

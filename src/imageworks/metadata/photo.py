@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imageworks.content import HEAD_BYTES, content_id, content_id_of_file, sniff_format
 from imageworks.errors import MetadataError
 from imageworks.metadata import exiv2, fields, values
-from imageworks.metadata.containers import container_of
+from imageworks.metadata.containers import container_of, no_container, require_container
 from imageworks.metadata.namespaces import LANGUAGE_ALTERNATIVES
 from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.refusal import refusal
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NO_EMBEDDING = "files of this format are never changed"
 _MISSING = "exiv2-missing"
 
 
@@ -65,7 +64,6 @@ class Photo:
         embedded: The XMP inside.
         sidecars: The sidecars that exist.
         values: What all of it says together.
-        is_iptc_only: Some of the values stand only in the older IPTC block.
     """
 
     source: Source
@@ -73,7 +71,6 @@ class Photo:
     embedded: EmbeddedXmp
     sidecars: tuple[Sidecar, ...]
     values: FieldValues
-    is_iptc_only: bool = False
 
     @property
     def where(self) -> str:
@@ -115,7 +112,7 @@ def load_photo(path: Path, sidecar_paths: Iterable[Path], mapping: fields.FieldM
     else:
         together = values.combine(own, beside, joins_lists=True)
     complete = _with_iptc(together, source, embedded)
-    return Photo(source, image_format, embedded, sidecars, complete, complete != together)
+    return Photo(source, image_format, embedded, sidecars, complete)
 
 
 def picture_id(photo: Photo) -> str:
@@ -127,11 +124,8 @@ def picture_id(photo: Photo) -> str:
 
 def parse_embedded(data: bytes, image_format: ImageFormat) -> EmbeddedXmp:
     """The XMP inside an embeddable file, by our own eyes; see `EmbeddedXmp.obstacle`."""
-    container = container_of(image_format)
-    if container is None:
-        return EmbeddedXmp(obstacle=refusal(reason="format", because=_NO_EMBEDDING))
     try:
-        found = container.read_embedded(data)
+        found = require_container(image_format).read_embedded(data)
     except MetadataError as error:
         return EmbeddedXmp(obstacle=error)
     obstacle: MetadataError | None = None
@@ -156,17 +150,20 @@ def _read_embedded(source: Source, image_format: ImageFormat) -> EmbeddedXmp:
             return parse_embedded(source.data, image_format)
         because = f"it is larger than {MAX_SIZE_BYTES // 1_000_000:,} MB"
         return EmbeddedXmp(obstacle=refusal(reason="too-large", because=because))
-    obstacle = refusal(reason="format", because=_NO_EMBEDDING)
-    packet = None
-    if source.is_whole:
-        try:
-            text = exiv2.look(source.data).xmp
-            packet = XmpPacket.parse(text.encode("utf-8")) if text else None
-        except MetadataError as error:
-            if error.reason == _MISSING:
-                raise
-            logger.debug("%s: no XMP read: %s", show_path(source.path), error.message)
-    return EmbeddedXmp(packet, obstacle=obstacle)
+    packet = _packet_by_exiv2(source) if source.is_whole else None
+    return EmbeddedXmp(packet, obstacle=no_container())
+
+
+def _packet_by_exiv2(source: Source) -> XmpPacket | None:
+    """What Exiv2 makes of the XMP in a format that we only read."""
+    try:
+        text = exiv2.look(source.data).xmp
+        return XmpPacket.parse(text.encode("utf-8")) if text else None
+    except MetadataError as error:
+        if error.reason == _MISSING:
+            raise
+        logger.debug("%s: no XMP read: %s", show_path(source.path), error.message)
+        return None
 
 
 def _read_sidecar(path: Path) -> Sidecar:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import exiv2, fields, merge, proof, values
-from imageworks.metadata.containers import container_of
+from imageworks.metadata.containers import container_of, require_container
 from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.photo import Photo, Sidecar, load_photo, picture_id
 from imageworks.metadata.refusal import refusal
@@ -155,13 +155,10 @@ class Planner:
         source = photo.source
         raw = photo.embedded.raw
         packet = XmpPacket.parse(raw) if photo.embedded.packet else XmpPacket.new()
-        unchanged = FileChange(source.path, source, source.data, (), is_image=True)
         if not values.apply_values(packet, wanted, self._mapping, self._now()):
-            return unchanged
-        container = container_of(photo.format)
-        if container is None:
-            return unchanged
+            return FileChange(source.path, source, source.data, (), is_image=True)
         check_replaceable(source)
+        container = require_container(photo.format)
         splices = container.put_packet(source.data, packet.serialise())
         data = proof.prove_image(source.data, splices, photo.format, wanted, self._mapping)
         return FileChange(source.path, source, data, splices, is_image=True)
@@ -225,7 +222,7 @@ def _remarks(photo: Photo, wanted: FieldValues) -> list[str]:
     remarks = []
     if any(name in view.iptc for name in _IPTC_TWINS):
         remarks.append("Its older IPTC keywords and texts were left as they are.")
-    exif = str(view.exif.get(_EXIF_TWIN, "")).strip("\0 ")
+    exif = view.exif_text(_EXIF_TWIN).strip("\0 ")
     if not _CAMERA_FILLER.fullmatch(exif) and exif != wanted.text(fields.DESCRIPTION):
         remarks.append("Its Exif description says something else; some programs show that first.")
     return remarks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import exiv2, values
-from imageworks.metadata.containers import container_of
+from imageworks.metadata.containers import require_container
 from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.photo import parse_embedded
 from imageworks.metadata.refusal import refusal
@@ -43,8 +43,8 @@ def prove_image(
         raise refusal(reason="too-large", because="it would become too large")
     if apply_splices(new, invert_splices(old, splices)) != old:
         raise _unproven(because="the way back does not lead to the same bytes")
-    container = container_of(image_format)
-    if container is None or container.survivors(old) != container.survivors(new):
+    container = require_container(image_format)
+    if container.survivors(old) != container.survivors(new):
         raise _unproven(because="something besides its XMP would change")
     before, after = parse_embedded(old, image_format), parse_embedded(new, image_format)
     if after.packet is None or after.obstacle is not None:

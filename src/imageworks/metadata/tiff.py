@@ -5,7 +5,8 @@ end of the file and the one entry is pointed there; without such an entry a copy
 directory that has one goes to the end as well, and the header is pointed at it.
 
 Sources: TIFF 6.0 (1992) section 2; XMP Specification Part 3 (2020) 1.1.7 (tag 700); TIFF technical
-note 1 (SubIFDs); CIPA DC-008 (Exif) 4.6.3 (Exif, GPS, interoperability).
+note 1 (SubIFDs); CIPA DC-008 (Exif) 4.6.3 (Exif, GPS, interoperability);
+C2PA 2.1 A.3 (tag 52545).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _XMP = 700
 _IPTC_TAGS = {33723, 34377}
 _DNG_VERSION = 50706
+_CREDENTIALS = 52545
 _SUB_IFDS, _EXIF, _GPS, _INTEROPERABILITY = 330, 34665, 34853, 40965
 _POINTERS = {_SUB_IFDS, _EXIF, _GPS, _INTEROPERABILITY}
 # Offset tag -> byte count tag: strips, tiles, and the old way to hold a JPEG.
@@ -73,6 +75,7 @@ def read_embedded(data: bytes) -> Embedded:
     return Embedded(
         packets=tuple(data[e.offset : e.offset + e.size] for e in entries),
         has_iptc=any(entry.tag in _IPTC_TAGS for entry in first.entries),
+        has_credentials=first.find(_CREDENTIALS) is not None,
     )
 
 

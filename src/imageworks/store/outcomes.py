@@ -130,7 +130,7 @@ def _record(row: sqlite3.Row) -> PersonalTaggerRecord:
         answers=answers_from_json(row["answers"] or "[]"),
         timing_s=json.loads(row["timing"] or "{}"),
         decision=decision,
-        is_metadata_written=is_accepted and row["write_state"] == "written",
+        is_metadata_written=is_accepted and bool(row["is_changed"]),
         metadata_target=MetadataTarget(row["target"] or "none"),
         reason=row["outcome_reason"],
         notes=_notes(row, is_failed=is_failed),
@@ -151,5 +151,5 @@ def _notes(row: sqlite3.Row, *, is_failed: bool) -> tuple[str, ...]:
     notes += json.loads(row["notes"] or "[]")
     notes += json.loads(row["write_notes"] or "[]")
     if row["target"] is not None and not row["is_changed"]:
-        notes.append("the file already said all of this; nothing was written")
+        notes.append("nothing had to be written")
     return tuple(notes)

@@ -68,7 +68,8 @@ def build_suggestion(
     if is_empty and not (result.has_honest_scores and draft.has_fields):
         raise _nothing_usable(result, draft)
     asked = {stage for answer in result.answers for stage in answer.stages}
-    notes = [*result.notes, *draft.notes, *_missing(asked, draft, keywords)]
+    missing = () if is_empty else _missing(asked, draft, keywords)
+    notes = [*result.notes, *draft.notes, *missing]
     tags = Tags(draft.caption, keywords, draft.description)
     return Suggestion(tags, tuple(dict.fromkeys(notes)))
 

@@ -18,3 +18,10 @@ def clean_namespaces():
     """No test leaves the process-wide state of Exiv2 changed."""
     yield
     assert exiv2.has_clean_namespaces()
+
+
+@pytest.fixture
+def uncounted(monkeypatch):
+    """Keeps coverage out of children that are killed or may not write: it could not be read."""
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)

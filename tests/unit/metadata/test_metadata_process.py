@@ -39,13 +39,6 @@ async def opened(**options):
         await process.aclose()
 
 
-@pytest.fixture
-def uncounted(monkeypatch):
-    """Keeps coverage out of children that are killed: their half-written data cannot be read."""
-    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def is_alive(pid):
     try:
         os.kill(pid, 0)

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree as ET
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,15 @@ DEVELOP = (
 
 def parsed(body="", **more):
     return XmpPacket.parse(packet(body, **more))
+
+
+def titles(xmp):
+    """The title by language, as ElementTree reads it."""
+    root = ET.fromstring(xmp.serialise())  # noqa: S314  # made by this test
+    found = root.find(".//{http://purl.org/dc/elements/1.1/}title/")
+    assert found is not None
+    language = "{http://www.w3.org/XML/1998/namespace}lang"
+    return {item.get(language): item.text for item in found}
 
 
 def reparsed(xmp):
@@ -114,7 +125,7 @@ def test_the_default_language_is_replaced_and_the_others_stay():
 
     again = reparsed(xmp)
     assert again.text(TITLE) == "Heron"
-    assert again.languages(TITLE) == {"x-default": "Heron", "de-DE": "Reiher", "fr": "Héron"}
+    assert titles(again) == {"x-default": "Heron", "de-DE": "Reiher", "fr": "Héron"}
 
 
 def test_a_title_in_another_language_only_gets_a_default_beside_it():
@@ -123,7 +134,7 @@ def test_a_title_in_another_language_only_gets_a_default_beside_it():
 
     xmp.set_default_language(TITLE, "Heron")
 
-    assert reparsed(xmp).languages(TITLE) == {"x-default": "Heron", "de-DE": "Reiher"}
+    assert titles(reparsed(xmp)) == {"x-default": "Heron", "de-DE": "Reiher"}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +151,7 @@ def test_a_title_in_a_loose_form_becomes_a_language_alternative(body):
 
     xmp.set_default_language(TITLE, "New")
 
-    assert reparsed(xmp).languages(TITLE) == {"x-default": "New"}
+    assert titles(reparsed(xmp)) == {"x-default": "New"}
     assert b"<rdf:Alt>" in xmp.serialise()
 
 

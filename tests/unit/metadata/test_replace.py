@@ -235,6 +235,7 @@ def test_a_full_disk_is_found_before_writing(photo, monkeypatch):
     assert reason_of(lambda: replace_file(source, b"new", PLAIN)) == "disk-full"
 
 
+@pytest.mark.usefixtures("uncounted")
 def test_a_file_size_limit_leaves_the_original_and_no_leftover(photo):
     code = (
         "import resource, sys; from pathlib import Path\n"

@@ -85,7 +85,8 @@ def test_a_dng_by_content_is_refused():
     assert caught.value.reason == "format"
 
 
-def test_iptc_is_noticed():
+def test_iptc_and_content_credentials_are_noticed():
+    assert tiff.read_embedded(encoded("TIFF", tiffinfo={52545: b"jumb"})).has_credentials
     assert tiff.read_embedded(encoded("TIFF", tiffinfo={33723: b"\x1c\2\x19"})).has_iptc
 
 

@@ -713,3 +713,11 @@ def test_an_immutable_file_gets_a_sidecar(tmp_path):
 
     assert outcome.target is MetadataTarget.SIDECAR
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["IMG.jpg", "IMG.xmp"]
+
+
+def test_an_exif_description_that_says_the_same_in_utf8_needs_no_note(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "Zoë".encode()
+    path = make_file(tmp_path, "a.jpg", exif=exif.tobytes())
+
+    assert writer().write(request(path, description="Zoë")).notes == ()

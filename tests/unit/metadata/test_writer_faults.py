@@ -124,6 +124,7 @@ def test_no_sidecar_where_none_is_wanted(tmp_path, monkeypatch):
     assert caught.value.reason == "read-only"
 
 
+@pytest.mark.usefixtures("uncounted")
 def test_a_disk_that_fills_up_while_writing_leaves_everything_as_it_was(tmp_path):
     path = make_file(tmp_path, "IMG.jpg")
     path.write_bytes(path.read_bytes() + b"trailer" * 4000)

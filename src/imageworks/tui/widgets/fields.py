@@ -44,6 +44,19 @@ class FieldArea(TextArea):
         """Letters are never commands here, even where the text cannot be changed."""
         return character is not None and character.isprintable()
 
+    async def on_key(self, event: events.Key) -> None:
+        """Runs this field's own editing keys at once.
+
+        Textual lets such a key rise to the app first and finds its binding there, while letters
+        are inserted here: in a burst of keys a backspace would come after the letters typed
+        behind it (textual `App._on_key`).
+        """
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            if await self.app.run_action(binding.action, self):
+                event.stop()
+                event.prevent_default()
+                return
+
     def on_paste(self, event: events.Paste) -> None:
         """Takes control sequences out of what is pasted."""
         event.text = clean_text(event.text, keep_newlines=self.is_multiline)
