@@ -182,6 +182,36 @@ class PersonalTaggerConfig:
         default="auto",
         choices=("auto", "always", "never"),
     )
+    backup_place: str = _setting(
+        "str",
+        "Where first originals are kept: beside the photograph, or in the user data folder.",
+        default="beside",
+        choices=("beside", "folder"),
+    )
+    on_hazard: str = _setting(
+        "str",
+        "What to do about a file that cannot safely be written into.",
+        default="sidecar",
+        choices=("sidecar", "refuse"),
+    )
+    content_credentials: str = _setting(
+        "str",
+        "Where metadata goes for files with content credentials (C2PA); an edit breaks their seal.",
+        default="sidecar",
+        choices=("sidecar", "embed"),
+    )
+    dng: str = _setting(
+        "str",
+        "Where metadata goes for DNG files.",
+        default="sidecar",
+        choices=("sidecar", "embed"),
+    )
+    write_iptc: str = _setting(
+        "str",
+        "Older IPTC blocks: keep them in step where a file has one, or leave them.",
+        default="if-present",
+        choices=("if-present", "never"),
+    )
     preserve_mtime: bool = _setting(
         "bool", "Keep a file's modification time at a write.", default=False
     )

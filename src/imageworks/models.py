@@ -172,6 +172,12 @@ class ExistingMetadata:
         place: City, region and country as the file names them; never coordinates.
         identity: Digest of the file's bytes when it was read, hex; empty when not read.
         source: ``file``, ``sidecar`` or both joined by ``+``; empty when it holds no XMP.
+        rating: ``xmp:Rating``, -1 (rejected) to 5; None when absent.
+        label: ``xmp:Label``, a colour or a word.
+        people: Names of persons in the picture: face regions and ``Iptc4xmpExt:PersonInImage``.
+        taken_at: When the picture was taken, as the file says it (ISO 8601); empty when absent.
+        gps: Latitude and longitude in degrees; for the person, never for a prompt.
+        has_credentials: The file carries content credentials (C2PA).
     """
 
     title: str = ""
@@ -183,6 +189,12 @@ class ExistingMetadata:
     place: str = ""
     identity: str = ""
     source: str = ""
+    rating: int | None = None
+    label: str = ""
+    people: tuple[str, ...] = ()
+    taken_at: str = ""
+    gps: tuple[float, float] | None = None
+    has_credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +322,7 @@ class WriteRequest:
         is_description_edited: Likewise for the description.
         removed_keywords: Keywords of the file that the person took out (compared with `text.fold`).
         expected_content_id: Content id of the picture that was reviewed; empty: not checked.
+        reviewed: What the file said when it was reviewed; None: not known, so nothing to compare.
     """
 
     path: Path
@@ -318,6 +331,7 @@ class WriteRequest:
     is_description_edited: bool = False
     removed_keywords: tuple[str, ...] = ()
     expected_content_id: str = ""
+    reviewed: ExistingMetadata | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,12 @@ def write_settings(config: PersonalTaggerConfig) -> PersonalTaggerConfig:
         PersonalTaggerConfig(),
         backup_originals=config.backup_originals,
         overwrite_metadata=config.overwrite_metadata,
+        backup_place=config.backup_place,
         sidecar=config.sidecar,
+        on_hazard=config.on_hazard,
+        content_credentials=config.content_credentials,
+        dng=config.dng,
+        write_iptc=config.write_iptc,
         preserve_mtime=config.preserve_mtime,
         fields=config.fields,
         hierarchy=config.hierarchy,
@@ -130,4 +135,5 @@ def _request(write: PendingWrite, config: PersonalTaggerConfig) -> WriteRequest:
         is_description_edited=write.choice.is_description_edited,
         removed_keywords=write.choice.removed_keywords,
         expected_content_id=write.content_id,
+        reviewed=write.reviewed,
     )

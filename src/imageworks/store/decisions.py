@@ -11,6 +11,7 @@ from imageworks.models import DecisionKind, DecisionMark, ImageState, Tags
 from imageworks.store.records import (
     Choice,
     PendingWrite,
+    existing_from_json,
     existing_to_json,
     moment,
     stored_path,
@@ -157,8 +158,9 @@ class Decisions:
         """The next writes whose time has come, oldest first, marked as begun."""
         with self._library.transaction() as connection:
             rows = connection.execute(
-                "SELECT d.*, i.name, i.content, f.path AS folder FROM decision d"
+                "SELECT d.*, i.name, i.content, f.path AS folder, s.existing FROM decision d"
                 " JOIN image i ON i.id = d.image_id JOIN folder f ON f.id = i.folder_id"
+                " LEFT JOIN suggestion s ON s.id = d.suggestion_id"
                 " WHERE d.write_state='intended' AND d.write_after <= ? ORDER BY d.id LIMIT ?",
                 (self._library.now_ms(), limit),
             ).fetchall()
@@ -174,6 +176,7 @@ class Decisions:
                 path=stored_path(row["folder"], row["name"]),
                 content_id=row["content"] or "",
                 choice=_choice(row),
+                reviewed=None if row["existing"] is None else existing_from_json(row["existing"]),
             )
             for row in rows
         ]

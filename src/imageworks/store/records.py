@@ -141,6 +141,8 @@ class PendingWrite:
     path: Path
     content_id: str
     choice: Choice
+    reviewed: ExistingMetadata | None
+    """What the file said when the suggestion was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,8 @@ def existing_from_json(text: str) -> ExistingMetadata:
     """The opposite of `existing_to_json`."""
     row = json.loads(text)
     known = {f.name: row[f.name] for f in fields(ExistingMetadata) if f.name in row}
-    for name in ("keywords", "hierarchical_keywords"):
+    for name in ("keywords", "hierarchical_keywords", "people"):
         known[name] = tuple(known.get(name, ()))
+    if known.get("gps") is not None:
+        known["gps"] = tuple(known["gps"])
     return ExistingMetadata(**known)

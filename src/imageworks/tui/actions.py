@@ -75,7 +75,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("batch", ("b",), "batch", "ask the model about these folders", _LIST),
     Action("stop_batch", ("B",), "stop batch", "stop the batch", _SCREENS),
     Action("accept_next", ("ctrl+s",), "accept, next", "accept with this text, and go on", _TEXT),
-    Action("leave_text", ("escape",), "back to list", "back to the list; the text is kept", _TEXT),
+    Action("leave_text", ("escape",), "list", "back to the list; the text is kept", _TEXT),
     Action("next_field", ("tab",), "next field", "next field", _LIST | _TEXT),
     Action("previous_field", ("shift+tab",), "previous field", "previous field", _LIST | _TEXT),
     Action("end_line", ("enter",), "", "end of caption or keywords: next field", _TEXT),
