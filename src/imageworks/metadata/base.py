@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from imageworks.models import ExistingMetadata, WriteOutcome, WriteRequest
@@ -21,8 +22,14 @@ class MetadataWriter(Protocol):
         """
         ...
 
-    def write(self, request: WriteRequest) -> WriteOutcome:
+    def write(
+        self, request: WriteRequest, announce: Callable[[WriteOutcome], None] = ...
+    ) -> WriteOutcome:
         """Writes the accepted fields, or proves that nothing has to change.
+
+        Args:
+            request: What was accepted.
+            announce: Told what is about to be written, before it is.
 
         Raises:
             MetadataError: Nothing was written; ``reason`` is a short stable word.

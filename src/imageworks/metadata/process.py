@@ -17,6 +17,8 @@ from imageworks.metadata.wire import (
     BEGUN,
     HEADER_BYTES,
     MAX_FRAME_BYTES,
+    Go,
+    Intent,
     Opening,
     body_size_bytes,
     decode_reply,
@@ -27,6 +29,7 @@ from imageworks.text import show_path
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
+    from collections.abc import Callable
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.wire import Reply
@@ -79,14 +82,21 @@ class MetadataProcess:
             raise _crashed(path)
         return reply
 
-    async def write(self, request: WriteRequest) -> WriteOutcome:
+    async def write(
+        self, request: WriteRequest, announce: Callable[[WriteOutcome], None] = lambda _intent: None
+    ) -> WriteOutcome:
         """Writes the accepted fields; see `MetadataWriter.write`.
+
+        Args:
+            request: What was accepted.
+            announce: Told, in this process, what is about to be written; the file is touched only
+                after it has returned. An error that it raises leaves the file as it is.
 
         Raises:
             MetadataError: Also ``metadata-crash`` and ``metadata-timeout``: the file is whole,
                 either as it was or as accepted; ask again to know.
         """
-        reply = await self._request(request, request.path)
+        reply = await self._request(request, request.path, announce)
         if not isinstance(reply, WriteOutcome):
             raise _crashed(request.path)
         return reply
@@ -98,8 +108,13 @@ class MetadataProcess:
             if child is not None:
                 await _dismiss(child)
 
-    async def _request(self, request: Path | WriteRequest, path: Path) -> Reply:
-        task = asyncio.create_task(self._exchange(request, path))
+    async def _request(
+        self,
+        request: Path | WriteRequest,
+        path: Path,
+        announce: Callable[[WriteOutcome], None] = lambda _intent: None,
+    ) -> Reply:
+        task = asyncio.create_task(self._exchange(request, path, announce))
         self._running.add(task)
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
@@ -110,11 +125,16 @@ class MetadataProcess:
         if not task.cancelled():
             task.exception()
 
-    async def _exchange(self, request: Path | WriteRequest, path: Path) -> Reply:
+    async def _exchange(
+        self, request: Path | WriteRequest, path: Path, announce: Callable[[WriteOutcome], None]
+    ) -> Reply:
         async with self._lock:
             try:
                 async with asyncio.timeout(self._time_limit_s):
-                    body = await self._answer(encode_request(request))
+                    reply = await self._answer(encode_request(request))
+                    while isinstance(reply, Intent):
+                        reply = await self._let_go(reply, announce)
+                    return reply
             except TimeoutError as error:
                 await self._abandon(path)
                 message = f"{show_path(path)}: its metadata took longer than "
@@ -127,14 +147,28 @@ class MetadataProcess:
             except asyncio.CancelledError:
                 await self._abandon(path)
                 raise
-            return decode_reply(body)
 
-    async def _answer(self, frame: bytes) -> bytes:
+    async def _let_go(self, intent: Intent, announce: Callable[[WriteOutcome], None]) -> Reply:
+        """Has an intended write journalled, then lets the child do it."""
+        child = await self._ready_child()
+        try:
+            announce(intent.outcome)
+        except BaseException:
+            # The child waits for a word that will not come; without it, it writes nothing.
+            self._child = None
+            await _dismiss(child)
+            raise
+        stdin = _pipes(child)[0]
+        stdin.write(encode_request(Go()))
+        await stdin.drain()
+        return decode_reply(await _read_reply(child))
+
+    async def _answer(self, frame: bytes) -> Reply:
         """The reply to one request; asked again where the child had ended before it began."""
         for _ in range(_MAX_STARTS):
             child = await self._ready_child()
             if await _has_begun(child, frame):
-                return await _read_reply(child)
+                return decode_reply(await _read_reply(child))
             await child.wait()
         message = "the metadata process does not start"
         raise EOFError(message)

@@ -39,9 +39,21 @@ class Opening:
     is_dry_run: bool
 
 
-Request = Opening | Path | WriteRequest
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The parent has journalled what the child is about to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the child is about to write; it waits for `Go`."""
+
+    outcome: WriteOutcome
+
+
+Request = Opening | Path | WriteRequest | Go
 """A path asks to read it."""
-Reply = ExistingMetadata | WriteOutcome
+Reply = ExistingMetadata | WriteOutcome | Intent
 
 
 def encode_request(request: Request) -> bytes:
@@ -73,6 +85,8 @@ def encode_reply(reply: Reply | ImageworksError) -> bytes:
             "hint": reply.hint,
             "reason": reply.reason,
         }
+    elif isinstance(reply, Intent):
+        content = {"Intent": dataclasses.asdict(reply.outcome)}
     else:
         content = {type(reply).__name__: dataclasses.asdict(reply)}
     return _framed(json.dumps(content, default=_plain).encode("ascii"))
@@ -89,6 +103,8 @@ def decode_reply(body: bytes) -> Reply:
         content = json.loads(body)
         if "error" in content:
             error = _error(content)
+        elif "Intent" in content:
+            return Intent(_outcome(content["Intent"]))
         elif "WriteOutcome" in content:
             return _outcome(content["WriteOutcome"])
         else:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
 from imageworks.metadata import exiv2
-from imageworks.metadata.wire import BEGUN, Opening, encode_reply, read_request
+from imageworks.metadata.wire import BEGUN, Go, Intent, Opening, encode_reply, read_request
 from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
-from imageworks.models import WriteRequest
+from imageworks.models import WriteOutcome, WriteRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from imageworks.metadata.base import MetadataWriter
@@ -53,7 +55,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         try:
             replies.write(BEGUN)
             replies.flush()
-            reply = _answer(writer, request)
+            reply = _answer(writer, request, lambda intent: _announce(requests, replies, intent))
             is_clean = exiv2.has_clean_namespaces()
             replies.write(encode_reply(reply))
             replies.flush()
@@ -61,14 +63,24 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
             return
 
 
-def _answer(writer: MetadataWriter, request: Request) -> Reply | ImageworksError:
+def _announce(requests: BinaryIO, replies: BinaryIO, intent: WriteOutcome) -> None:
+    """Tells the parent what is about to be written and waits until it is in the journal."""
+    replies.write(encode_reply(Intent(intent)))
+    replies.flush()
+    if not isinstance(read_request(requests), Go):
+        raise BrokenPipeError
+
+
+def _answer(
+    writer: MetadataWriter, request: Request, announce: Callable[[WriteOutcome], None]
+) -> Reply | ImageworksError:
     try:
         if isinstance(request, WriteRequest):
-            return writer.write(request)
-        if isinstance(request, Opening):
-            message = "the metadata process is open already"
-            raise TypeError(message)
-        return writer.read(request)
+            return writer.write(request, announce)
+        if isinstance(request, Path):
+            return writer.read(request)
+        message = f"the metadata process was sent {request} out of turn"
+        raise TypeError(message)
     except ImageworksError as error:
         return error
 

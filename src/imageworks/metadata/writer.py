@@ -58,10 +58,19 @@ class PersonalMetadataWriter:
         """What the file and its sidecars say now; see `MetadataWriter.read`."""
         return _read(self._planner, path)
 
-    def write(self, request: WriteRequest) -> WriteOutcome:
-        """Writes the accepted fields; see `MetadataWriter.write`."""
+    def write(
+        self, request: WriteRequest, announce: Callable[[WriteOutcome], None] = lambda _intent: None
+    ) -> WriteOutcome:
+        """Writes the accepted fields; see `MetadataWriter.write`.
+
+        Args:
+            request: What was accepted.
+            announce: Told what is about to be written, proven and not yet on disk, so that a
+                journal can hold the way back before the first byte changes.
+        """
         plan = self._planner.plan(request)
         try:
+            self._announce(plan, announce)
             self._commit(plan)
         except MetadataError as error:
             is_image = any(change.is_image for change in plan.changes)
@@ -69,10 +78,15 @@ class PersonalMetadataWriter:
                 raise _not_written(request.path, error) from error
             plan = self._planner.plan(request, obstacle=error)
             try:
+                self._announce(plan, announce)
                 self._commit(plan)
             except MetadataError as second:
                 raise _not_written(request.path, second) from second
         return _outcome(plan, target=_target(plan), undo=_undo(plan))
+
+    def _announce(self, plan: WritePlan, announce: Callable[[WriteOutcome], None]) -> None:
+        if plan.changes:
+            announce(_outcome(plan, target=_target(plan), undo=_undo(plan)))
 
     def _commit(self, plan: WritePlan) -> None:
         """All changes or none: what was already replaced is put back when a later one fails."""
@@ -111,7 +125,11 @@ class DryRunMetadataWriter:
         """What the file and its sidecars say now; see `MetadataWriter.read`."""
         return _read(self._planner, path)
 
-    def write(self, request: WriteRequest) -> WriteOutcome:
+    def write(
+        self,
+        request: WriteRequest,
+        announce: Callable[[WriteOutcome], None] = lambda _intent: None,  # noqa: ARG002  # no intent
+    ) -> WriteOutcome:
         """What a write would do: ``is_changed`` and ``target_path`` tell; ``target`` is none."""
         plan = self._planner.plan(request)
         return _outcome(plan, target=MetadataTarget.NONE, undo=b"")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import App
+from textual.binding import Binding, BindingsMap
 from textual.css.query import NoMatches
 
 from imageworks.errors import ImageworksError
@@ -80,6 +81,8 @@ class Workstation(App[int]):
         # Told here, not later: Textual picks its filters of colours while it is being made.
         super().__init__(ansi_color=theme.ansi or None)
         self.animation_level = "none"
+        # Without Textual's own ctrl+q and ctrl+p: those do not wait for what was typed before.
+        self._bindings = BindingsMap([Binding("ctrl+c", "help_quit", show=False, system=True)])
         self.register_theme(theme)
         self.theme = theme.name
         self._log_path = log_path
