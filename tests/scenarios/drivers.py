@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from imageworks.models import Tags
 from imageworks.review.merge import typed_keywords
 from imageworks.review.session import ReviewSession
 from imageworks.tui.listing import ImageListing
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
-    from imageworks.models import Tags
     from tests.support.review_library import ReviewLibrary
 
 FIELD_KEYS = {"caption": "e", "keywords": "t", "description": "d"}
@@ -49,6 +50,7 @@ class HeadlessDriver:
 
     def __init__(self, made: ReviewLibrary) -> None:
         self.made = made
+        self._fields = Tags()
         self._open()
 
     async def accept(self) -> None:
@@ -93,18 +95,21 @@ class HeadlessDriver:
     async def take_model(self) -> None:
         card = self._session.card(self._id())
         assert card is not None
-        self._fields = type(self._fields)(
-            card.suggested.caption, self._fields.keywords, card.suggested.description
+        self._fields = replace(
+            self._fields,
+            caption=card.suggested.caption,
+            description=card.suggested.description,
         )
 
     async def write(self, field: str, text: str) -> None:
-        values = {
-            "caption": self._fields.caption,
-            "keywords": self._fields.keywords,
-            "description": self._fields.description,
-        }
-        values[field] = typed_keywords(text, self._fields.keywords) if field == "keywords" else text
-        self._fields = type(self._fields)(**values)  # type: ignore[arg-type]  # by field name
+        match field:
+            case "keywords":
+                typed = typed_keywords(text, self._fields.keywords)
+                self._fields = replace(self._fields, keywords=typed)
+            case "caption":
+                self._fields = replace(self._fields, caption=text)
+            case _:
+                self._fields = replace(self._fields, description=text)
 
     async def leave_and_return(self) -> None:
         self._keep_draft()
@@ -226,8 +231,6 @@ class ScreenDriver:
 
 def workstation(made: ReviewLibrary, folder: Path, **config: object) -> Workstation:
     """The app over a library, with an engine that starts no process."""
-    from dataclasses import replace  # noqa: PLC0415  # used here only
-
     settings = replace(made.config, **config)  # type: ignore[arg-type]  # settings by name
     return Workstation(
         library=made.library,

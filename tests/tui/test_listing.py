@@ -9,6 +9,9 @@ from imageworks.review.session import ReviewSession, StateFilter
 from imageworks.tui.listing import PAGE_ROWS, ImageListing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imageworks.store.records import ImageRow
     from tests.support.review_library import ReviewLibrary
 
 
@@ -159,7 +162,12 @@ def test_rows_come_page_by_page_and_few_pages_are_kept(
     listing.reload()
     asked: list[int] = []
     rows = session.rows
-    monkeypatch.setattr(session, "rows", lambda ids: asked.append(len(ids)) or rows(ids))
+
+    def count(ids: Sequence[int]) -> list[ImageRow]:
+        asked.append(len(ids))
+        return rows(ids)
+
+    monkeypatch.setattr(session, "rows", count)
     monkeypatch.setattr("imageworks.tui.listing._MAX_PAGES", 2)
 
     for position in (0, 1, PAGE_ROWS, PAGE_ROWS * 2, PAGE_ROWS + 1, 0):

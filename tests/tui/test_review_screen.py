@@ -16,7 +16,7 @@ from imageworks.tui.screens.too_small import TooSmallScreen
 from imageworks.tui.workstation import Workstation
 from tests.scenarios.drivers import workstation
 from tests.support.burst import burst
-from tests.support.review_library import ReviewLibrary, tags_of
+from tests.support.review_library import FakeEngine, ReviewLibrary, tags_of
 from tests.tui.conftest import screen_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
-    from tests.support.review_library import FakeEngine
 
 WIDE = (120, 36)
 
@@ -42,8 +41,13 @@ def over_folder(made: ReviewLibrary) -> Workstation:
 
 
 def engine_of(app: Workstation) -> FakeEngine:
-    client: Any = app.review._watch.client
+    client = app.review._watch.client
+    assert isinstance(client, FakeEngine)
     return client
+
+
+def is_reviewing(app: Workstation) -> bool:
+    return app.screen is app.review
 
 
 async def until(pilot: Pilot[Any], is_so: Callable[[], bool]) -> None:
@@ -157,7 +161,7 @@ async def test_moving_keys(app: Workstation, empty: ReviewLibrary, tmp_path: Pat
         empty.add(f"{number:03}.jpg", tags_of("x") if number in {3, 150} else None)
     app = workstation(empty, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        positions = []
+        positions, page = list[int](), 0
         for key in ("n", "n", "N", "G", "g", "pagedown", "pageup", "down", "up", "end", "home"):
             await burst(pilot, key)
             positions.append(app.review.listing.position)
@@ -301,7 +305,7 @@ async def test_batch_dialog_says_what_and_whom_and_starts_on_enter(made: ReviewL
         assert made.library.runs.next_pending() is None
         await burst(pilot, "enter")
 
-        assert app.screen is app.review
+        assert is_reviewing(app)
         run = made.library.runs.next_pending()
         assert run is not None
         config = PersonalTaggerConfig.from_json(run.config)
@@ -316,7 +320,7 @@ async def test_batch_dialog_can_be_left(made: ReviewLibrary) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await burst(pilot, "b", "escape")
 
-        assert app.screen is app.review
+        assert is_reviewing(app)
         assert made.library.runs.next_pending() is None
 
 
@@ -380,13 +384,13 @@ async def test_metrics_and_help_open_and_close(app: Workstation) -> None:
             await burst(pilot, key)
             assert isinstance(app.screen, kind)
             await burst(pilot, "escape")
-            assert app.screen is app.review
+            assert is_reviewing(app)
         await burst(pilot, "3", "3", "B", "?")
         assert isinstance(app.screen, HelpScreen)
         await burst(pilot, "enter")
         await burst(pilot, "1")
         await burst(pilot, "1")
-        assert app.screen is app.review
+        assert is_reviewing(app)
 
 
 async def test_quit_from_the_metrics_screen_keeps_the_place(

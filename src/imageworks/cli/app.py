@@ -65,6 +65,7 @@ COMMANDS: dict[str, Command] = {
     "review": Command("review", "open the workstation (also: ptag [PATH…])", _REVIEW_SETTINGS),
     "run": Command("run", "tag folders unattended: ask, write XMP, report", _RUN_SETTINGS),
     "apply": Command("apply", "write what was accepted and is not yet on disk", ("store_path",)),
+    "undo": Command("undo", "put back the earlier metadata of files it wrote", ("store_path",)),
     "status": Command("status", "what waits, what runs, what failed", ("store_path",)),
     "report": Command("report", "write a run's reports again", _REPORT_SETTINGS),
     "metrics": Command("metrics", "compare past runs by model and profile", ("metrics_path",)),

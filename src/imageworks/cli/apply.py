@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from imageworks.cli.service import until_done
 from imageworks.errors import ExitStatus
 from imageworks.text import show_path
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from imageworks.cli.app import Context
     from imageworks.store.library import Library
-
-_POLL_S = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +36,6 @@ def run(context: Context) -> int:
 
 
 async def _apply(library: Library, context: Context) -> int:
-    from imageworks.engine.lease import engine_lock  # noqa: PLC0415
-    from imageworks.engine.service import EngineService  # noqa: PLC0415
-
     retried = library.decisions.failed_writes()
     if retried:
         session = library.runs.create("review", context.config.to_json(), status="finished")
@@ -47,20 +43,7 @@ async def _apply(library: Library, context: Context) -> int:
             library.decisions.retry(image_id, session.id)
     library.decisions.hasten_writes()
     waiting = library.decisions.count_intended()
-    lock = engine_lock(library.path)
-    service = None
-    try:
-        while library.decisions.count_intended():
-            if service is None and lock.acquire():
-                service = EngineService(library, context.paths)
-                await service.start()
-            elif service is not None:
-                service.check()
-            await asyncio.sleep(_POLL_S)
-    finally:
-        if service is not None:
-            await service.aclose()
-            lock.release()
+    await until_done(library, context, lambda: library.decisions.count_intended() == 0)
     return _report(library, waiting)
 
 

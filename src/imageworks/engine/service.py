@@ -58,12 +58,12 @@ class EngineService:
     async def start(self) -> None:
         """Puts right what an engine that was killed left, and begins to write what is accepted."""
         interrupted = self._library.queue.release_interrupted()
-        reopened = self._library.decisions.reopen_interrupted()
         for folder in self._library.decisions.intended_folders():
             for leftover in sweep_leftovers(Path(os.fsdecode(folder))):
                 logger.info("Removed %s, left by a write that was cut off.", leftover)
-        if interrupted or reopened:
-            logger.info("Going on: %d images, %d writes.", interrupted, reopened)
+        await self._writes.recover()
+        if interrupted:
+            logger.info("Going on with %d images that were under way.", interrupted)
         self._tasks = [
             asyncio.create_task(self._writes.run()),
             asyncio.create_task(self._beat()),

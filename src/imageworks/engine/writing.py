@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.config import PersonalTaggerConfig
+from imageworks.engine.undoing import undo_write
 from imageworks.errors import MetadataError
 from imageworks.metadata.process import MetadataProcess
-from imageworks.models import ImageState, Origin, WriteRequest
+from imageworks.metadata.restore import UndoState, undo_state
+from imageworks.models import ImageState, Origin, WriteOutcome, WriteRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +52,44 @@ class WriteLoop:
         while not self._is_ending:
             if self._library.decisions.has_due_writes():
                 await self.write_due()
+            elif self._library.journal.count_undos():
+                await self.undo_due()
             else:
                 await asyncio.sleep(_POLL_S)
+
+    async def recover(self) -> None:
+        """Finishes or forgets the writes that an engine which was killed had begun.
+
+        What was journalled as intended and is on the disk is written; all else is done again.
+        """
+        for entry in self._library.journal.intents():
+            try:
+                state = await asyncio.to_thread(undo_state, entry.undo)
+            except MetadataError as error:
+                logger.warning("%s", error)
+                state = UndoState.CHANGED
+            if state is UndoState.AFTER:
+                with self._library.transaction(is_durable=True):
+                    self._library.journal.finish_intent(entry)
+                    self._library.decisions.mark_written(entry.decision_id)
+                    self._library.images.record_rewritten(entry.image_id, entry.path)
+                    self._library.outcomes.record(entry.run_id, entry.image_id, ImageState.WRITTEN)
+            elif state is UndoState.HALF:
+                # Kept, so that an undo takes back the half that was done, too.
+                self._library.journal.finish_intent(entry)
+            else:
+                self._library.journal.drop_intents(entry.decision_id)
+        self._library.decisions.reopen_interrupted()
+
+    async def undo_due(self) -> int:
+        """Undoes all that is to be undone now; how many writes there were."""
+        count = 0
+        async with self._is_writing:
+            while not self._is_ending and (entry := self._library.journal.next_undo()):
+                config, process = self._settings_of(entry.run_id)
+                await undo_write(self._library, entry, config, process)
+                count += 1
+        return count
 
     async def write_due(self) -> int:
         """Writes all that is due now; how many there were."""
@@ -74,9 +112,16 @@ class WriteLoop:
 
     async def _write(self, write: PendingWrite) -> None:
         config, process = self._settings_of(write.run_id)
+
+        def announce(intent: WriteOutcome) -> None:
+            self._library.journal.intend(write, intent)
+
         try:
-            outcome = await process.write(_request(write, config))
+            outcome = await process.write(_request(write, config), announce)
         except MetadataError as error:
+            if error.reason == "conflict":
+                await self._ask_again(write, process, error)
+                return
             logger.warning("%s", error)
             with self._library.transaction():
                 self._library.decisions.record_write_failed(
@@ -90,6 +135,14 @@ class WriteLoop:
             self._library.decisions.record_written(write, outcome)
             self._library.images.record_rewritten(write.image_id, write.path)
             self._library.outcomes.record(write.run_id, write.image_id, ImageState.WRITTEN)
+
+    async def _ask_again(
+        self, write: PendingWrite, process: MetadataProcess, error: MetadataError
+    ) -> None:
+        """Puts a field that file and person both changed before the reviewer, with their text."""
+        present = await process.read(write.path)
+        self._library.decisions.record_conflict(write, present, reason_text=str(error))
+        logger.info("%s", error)
 
     def _settings_of(self, run_id: int) -> tuple[PersonalTaggerConfig, MetadataProcess]:
         if run_id not in self._config_of_run:

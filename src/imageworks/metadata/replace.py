@@ -100,7 +100,7 @@ def replace_file(source: Source, data: bytes, options: ReplaceOptions) -> None:
             if backup is not None:
                 backup.unlink()
             raise
-        _sync_folder(source.path)
+        sync_folder(source.path)
 
 
 def create_file(path: Path, data: bytes, like: os.stat_result) -> None:
@@ -120,7 +120,7 @@ def create_file(path: Path, data: bytes, like: os.stat_result) -> None:
         temporary.chmod(like.st_mode & 0o666)
         _sync(temporary)
         _give_name(temporary, path)
-        _sync_folder(path)
+        sync_folder(path)
 
 
 def sweep_leftovers(folder: Path) -> list[Path]:
@@ -229,7 +229,7 @@ def _keep_original(source: Source) -> Path | None:
             shutil.copystat(source.path, copy)
             _sync(copy)
             _give_name(copy, backup)
-    _sync_folder(backup)
+    sync_folder(backup)
     return backup
 
 
@@ -268,7 +268,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Makes a rename durable; it has happened, so a failure here is no failure of the write."""
     try:
         _sync(path.parent)

@@ -157,10 +157,14 @@ def _outcome(content: dict[str, Any]) -> WriteOutcome:
 
 
 def _existing(content: dict[str, Any]) -> ExistingMetadata:
+    rating, gps = content["rating"], content["gps"]
     known: dict[str, Any] = {
         field.name: _texts(value) if isinstance(value := content[field.name], list) else str(value)
         for field in dataclasses.fields(ExistingMetadata)
     }
+    known["rating"] = None if rating is None else int(rating)
+    known["gps"] = None if gps is None else (float(gps[0]), float(gps[1]))
+    known["has_credentials"] = bool(content["has_credentials"])
     return ExistingMetadata(**known)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
@@ -11,18 +10,18 @@ from imageworks.models import DecisionKind, DecisionMark, ImageState, Tags
 from imageworks.store.records import (
     Choice,
     PendingWrite,
+    choice_of_row,
     existing_from_json,
     existing_to_json,
     moment,
     stored_path,
-    tags_from_json,
     tags_to_json,
 )
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from imageworks.models import WriteOutcome
+    from imageworks.models import ExistingMetadata, WriteOutcome
     from imageworks.store.library import Library
 
 _STATE_AFTER = {
@@ -131,7 +130,7 @@ class Decisions:
         row = self._library.connection.execute(
             "SELECT * FROM decision WHERE id=?", (decision_id,)
         ).fetchone()
-        return _choice(row)
+        return choice_of_row(row)
 
     def mark(self, decision_id: int | None) -> DecisionMark | None:
         """Who made a decision and when."""
@@ -175,11 +174,22 @@ class Decisions:
                 made_by=row["made_by"],
                 path=stored_path(row["folder"], row["name"]),
                 content_id=row["content"] or "",
-                choice=_choice(row),
+                choice=choice_of_row(row),
                 reviewed=None if row["existing"] is None else existing_from_json(row["existing"]),
             )
             for row in rows
         ]
+
+    def mark_written(self, decision_id: int) -> None:
+        """Marks a begun write as done that was found on the disk after its engine had died."""
+        with self._library.transaction(is_durable=True) as connection:
+            connection.execute(
+                "UPDATE decision SET write_state='written' WHERE id=?", (decision_id,)
+            )
+            connection.execute(
+                "UPDATE image SET state=?, state_at=? WHERE decision_id=?",
+                (ImageState.WRITTEN, self._library.now_ms(), decision_id),
+            )
 
     def reopen_interrupted(self) -> int:
         """Puts writes that an ended engine had begun back on the list; how many there were."""
@@ -198,27 +208,42 @@ class Decisions:
 
     def record_written(self, write: PendingWrite, outcome: WriteOutcome) -> None:
         """Journals a write and marks its image ``written``."""
-        target = outcome.target_path
         with self._library.transaction(is_durable=True) as connection:
-            connection.execute(
-                "INSERT INTO write_journal(decision_id, image_id, at, target, target_path,"
-                " is_changed, identity_before, identity_after, before, notes, undo)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    *(write.decision_id, write.image_id, self._library.now_ms(), outcome.target),
-                    None if target is None else os.fsencode(target),
-                    *(outcome.is_changed, outcome.identity_before, outcome.identity_after),
-                    existing_to_json(outcome.before),
-                    json.dumps(outcome.notes, ensure_ascii=False),
-                    outcome.undo,
-                ),
-            )
+            self._library.journal.complete(write, outcome)
             self._end_write(connection, write, "written", ImageState.WRITTEN, ("", ""))
 
     def record_write_failed(self, write: PendingWrite, *, reason: str, reason_text: str) -> None:
         """Marks a write and its image as failed; the decision is kept for another try."""
         with self._library.transaction() as connection:
+            self._library.journal.drop_intents(write.decision_id)
             self._end_write(connection, write, "failed", ImageState.FAILED, (reason, reason_text))
+
+    def record_conflict(
+        self, write: PendingWrite, present: ExistingMetadata, *, reason_text: str
+    ) -> None:
+        """Gives an image back to the reviewer: its file changed where the person did, too.
+
+        The person's fields become the draft, the file's present metadata what they are shown with.
+        """
+        with self._library.transaction(is_durable=True) as connection:
+            self._library.journal.drop_intents(write.decision_id)
+            connection.execute(
+                "UPDATE decision SET write_state='conflict' WHERE id=?", (write.decision_id,)
+            )
+            connection.execute(
+                "UPDATE suggestion SET existing=? WHERE id="
+                "(SELECT suggestion_id FROM image WHERE id=?)",
+                (existing_to_json(present), write.image_id),
+            )
+            connection.execute(
+                "UPDATE image SET state=?, state_at=?, decision_id=NULL, reason='conflict',"
+                " reason_text=? WHERE id=? AND decision_id=?",
+                (
+                    *(ImageState.SUGGESTED, self._library.now_ms(), reason_text),
+                    *(write.image_id, write.decision_id),
+                ),
+            )
+            self._library.session.save_draft(write.image_id, write.choice.tags)
 
     def has_due_writes(self) -> bool:
         """Whether `begin_writes` would find something; takes no lock."""
@@ -234,7 +259,9 @@ class Decisions:
             "SELECT d.* FROM decision d JOIN image i ON i.decision_id = d.id WHERE i.id=?",
             (image_id,),
         ).fetchone()
-        self.decide(image_id, run_id, DecisionKind.ACCEPT, by=row["made_by"], choice=_choice(row))
+        self.decide(
+            image_id, run_id, DecisionKind.ACCEPT, by=row["made_by"], choice=choice_of_row(row)
+        )
 
     def failed_writes(self) -> list[int]:
         """Images whose accepted metadata could not be written."""
@@ -282,15 +309,6 @@ class Decisions:
             " WHERE id=? AND decision_id=?",
             (state, self._library.now_ms(), *reason, write.image_id, write.decision_id),
         )
-
-
-def _choice(row: sqlite3.Row) -> Choice:
-    return Choice(
-        tags=tags_from_json(row["tags"]),
-        is_caption_edited=bool(row["is_caption_edited"]),
-        is_description_edited=bool(row["is_description_edited"]),
-        removed_keywords=tuple(json.loads(row["removed"])),
-    )
 
 
 def _state_of(connection: sqlite3.Connection, image_id: int) -> str:

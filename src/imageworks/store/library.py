@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from imageworks.errors import StoreError
 from imageworks.store.decisions import Decisions
 from imageworks.store.images import Images
+from imageworks.store.journal import Journal
 from imageworks.store.outcomes import Outcomes
 from imageworks.store.queue import WorkQueue
 from imageworks.store.runs import Runs
@@ -48,6 +49,7 @@ class Library:
         self.images = Images(self)
         self.suggestions = Suggestions(self)
         self.decisions = Decisions(self)
+        self.journal = Journal(self)
         self.queue = WorkQueue(self)
         self.runs = Runs(self)
         self.outcomes = Outcomes(self)

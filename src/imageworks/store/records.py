@@ -8,19 +8,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imageworks.models import (
     ExistingMetadata,
     ImageFormat,
     ImageState,
     Keyword,
+    MetadataTarget,
     Origin,
     Stage,
     StageAnswer,
     Suggestion,
     Tags,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,35 @@ class PendingWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One write in the journal.
+
+    Attributes:
+        path: The photograph.
+        target_path: The file that was written; None when nothing had to be.
+        before: What the file said before the write.
+        choice: What was accepted.
+        undo: The way back; see `metadata.splice.pack_undo`.
+        state: See `store.journal`.
+        undo_note: What an undo could not put back, or why it failed.
+    """
+
+    id: int
+    decision_id: int
+    image_id: int
+    run_id: int
+    path: Path
+    at: datetime
+    target: MetadataTarget
+    target_path: Path | None
+    before: ExistingMetadata
+    choice: Choice
+    undo: bytes
+    state: str
+    undo_note: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """A run: a batch or a review session. ``status``: pending, running, finished, interrupted."""
 
@@ -227,6 +260,16 @@ def tags_from_json(text: str) -> Tags:
     row = json.loads(text)
     keywords = keywords_from_json(json.dumps(row["keywords"]))
     return Tags(row["caption"], keywords, row["description"])
+
+
+def choice_of_row(row: sqlite3.Row) -> Choice:
+    """What a decision's row wants in the file."""
+    return Choice(
+        tags=tags_from_json(row["tags"]),
+        is_caption_edited=bool(row["is_caption_edited"]),
+        is_description_edited=bool(row["is_description_edited"]),
+        removed_keywords=tuple(json.loads(row["removed"])),
+    )
 
 
 def answers_to_json(answers: tuple[StageAnswer, ...]) -> str:

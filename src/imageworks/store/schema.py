@@ -55,7 +55,8 @@ CREATE TABLE write_journal(
   image_id INTEGER NOT NULL REFERENCES image, at INTEGER NOT NULL, target TEXT NOT NULL,
   target_path BLOB, is_changed INTEGER NOT NULL, identity_before TEXT NOT NULL,
   identity_after TEXT NOT NULL, before TEXT NOT NULL, notes TEXT NOT NULL,
-  undo BLOB NOT NULL) STRICT;
+  undo BLOB NOT NULL, state TEXT NOT NULL, undo_note TEXT NOT NULL DEFAULT '') STRICT;
+CREATE INDEX write_journal_open ON write_journal(state, id) WHERE state NOT IN ('done', 'undone');
 CREATE INDEX write_journal_image ON write_journal(image_id, id);
 CREATE INDEX write_journal_decision ON write_journal(decision_id);
 CREATE TABLE draft(

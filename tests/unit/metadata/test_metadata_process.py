@@ -13,7 +13,7 @@ from imageworks.errors import ConfigError, MetadataError
 from imageworks.metadata import process as module
 from imageworks.metadata import worker
 from imageworks.metadata.process import MetadataProcess
-from imageworks.metadata.wire import Opening, decode_reply, encode_request
+from imageworks.metadata.wire import Go, Intent, Opening, decode_reply, encode_request
 from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome
 from tests.unit.metadata.pictures import (
     bag,
@@ -375,11 +375,14 @@ def test_the_child_keeps_its_output_clean_and_ignores_interrupts(tmp_path):
         head = child.stdout.read(5)
         body = child.stdout.read(int.from_bytes(head[1:], "big"))
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(encode_request(request(path)), timeout=20)
+        frames = encode_request(request(path)) + encode_request(Go())
+        out, err = child.communicate(frames, timeout=20)
 
     assert head[:1] == b"+"
     assert isinstance(decode_reply(body), ExistingMetadata)
-    assert isinstance(decode_reply(out[5:]), WriteOutcome)
+    size = int.from_bytes(out[1:5], "big")
+    assert isinstance(decode_reply(out[5 : 5 + size]), Intent)
+    assert isinstance(decode_reply(out[5 + size + 4 :]), WriteOutcome)
     assert err == b""
     assert child.returncode == 0
 

@@ -38,13 +38,14 @@ class MetricsScreen(CommandScreen):
     Args:
         keys: The user's keys.
         runs: The library's runs.
-        watch: How the engine fares.
+        watch: How the engine fares; the review screen below keeps it up to date.
     """
 
     def __init__(self, keys: KeyTable, runs: Runs, watch: EngineWatch) -> None:
         super().__init__(keys, [Scope.METRICS])
         self._runs = runs
         self._watch = watch
+        self._said = Static(id="said", markup=False)
 
     def compose(self) -> ComposeResult:
         """Figures, the rate over time, past runs, keys."""
@@ -52,12 +53,18 @@ class MetricsScreen(CommandScreen):
             yield Static(id="current", markup=False)
             yield Static(id="rates", markup=False)
             yield Static(id="past", markup=False)
+        yield self._said
         yield KeyBar(self.keys, Scope.METRICS)
 
     def on_mount(self) -> None:
         """Shows the figures, and again twice a second."""
         self._update()
         self.set_interval(REFRESH_S, self._update)
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Shows one line to the person, above the keys."""
+        self._said.update(one_line(text, limit=400))
+        self._said.set_class(is_error, "-error")
 
     def do_show_review(self) -> None:
         """Back to the review screen."""
@@ -84,7 +91,6 @@ class MetricsScreen(CommandScreen):
 
     def _update(self) -> None:
         try:
-            self._watch.look()
             past = self._runs.latest(_PAST_RUNS)
         except ImageworksError as error:
             self.say(str(error), is_error=True)
@@ -135,8 +141,8 @@ def past_content(runs: Sequence[RunRow]) -> Content:
     """A line for each run, newest first."""
     if not runs:
         return Content("")
-    head = f"\n{'Run':<21}{'state':<11}{'images':>7}{'failed':>7}{'worked':>12}{'img/min':>9}"
-    parts: list[Content | tuple[str, str] | str] = [(f"{head}{'tokens/s':>9}\n", "bold")]
+    head = f"\n{'Run':<21}{'state':<11}{'images':>10}{'failed':>7}{'worked':>12}{'img/min':>8}"
+    parts: list[Content | tuple[str, str] | str] = [(f"{head}{'tok/s':>8}\n", "bold")]
     parts += [f"{_past_line(run)}\n" for run in runs]
     return Content.assemble(*parts)
 
@@ -198,7 +204,7 @@ def _past_line(run: RunRow) -> str:
     per_minute = done / run.worked_s * 60 if run.worked_s > 0 else 0.0
     per_second = (totals.get("tokens") or {}).get("per_s") or 0.0
     return (
-        f"{one_line(run.name, limit=20):<21}{one_line(run.status, limit=11):<11}{done:>7,}"
+        f"{one_line(run.name, limit=20):<21}{one_line(run.status, limit=11):<11}{done:>10,}"
         f"{int(totals.get('failed') or 0):>7,}{duration_text(run.worked_s):>12}"
-        f"{per_minute:>9.1f}{per_second:>9.1f}"
+        f"{per_minute:>8.1f}{per_second:>8.1f}"
     )
