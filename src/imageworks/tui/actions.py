@@ -60,7 +60,7 @@ ACTIONS: tuple[Action, ...] = (
         "take_model",
         ("x",),
         "model's text",
-        "put the model's caption and description in place of the file's own, and back",
+        "take the model's words instead of the file's, and back",
         _LIST,
     ),
     Action("next", ("j", "down"), "next", "next image", _LIST),
