@@ -11,7 +11,7 @@ from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.photo import parse_embedded
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.source import MAX_SIZE_BYTES
-from imageworks.metadata.splice import apply_splices, invert_splices
+from imageworks.metadata.splice import apply_splices, invert_splices, leads_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def prove_image(
     new = apply_splices(old, splices)
     if len(new) > MAX_SIZE_BYTES:
         raise refusal(reason="too-large", because="it would become too large")
-    if apply_splices(new, invert_splices(old, splices)) != old:
+    if not leads_to(new, invert_splices(old, splices), old):
         raise _unproven(because="the way back does not lead to the same bytes")
     container = require_container(image_format)
     if container.survivors(old) != container.survivors(new):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,45 @@ if TYPE_CHECKING:
 MAX_SIZE_BYTES = 1_000_000_000
 """Larger files are not taken into memory; their metadata goes to a sidecar (Exiv2's own limit)."""
 _BLOCK_BYTES = 1024 * 1024
+_WORTH_A_THREAD_BYTES = 256 * 1024
+
+
+class Digest:
+    """The sha256 of some bytes, worked out beside what the caller does meanwhile.
+
+    A large file takes as long to hash as to write. Hashing lets other threads run, so its cost
+    hides behind the reading, proving and flushing that have to be done anyway.
+
+    Args:
+        data: The bytes; they are hashed once, however often the digest is asked for.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._hash = hashlib.sha256()
+        self._thread: threading.Thread | None = None
+        if len(data) < _WORTH_A_THREAD_BYTES:
+            self._work()
+        else:
+            self._thread = threading.Thread(target=self._work, name="sha256", daemon=True)
+            self._thread.start()
+
+    @property
+    def hex(self) -> str:
+        """The digest; waits for it."""
+        if self._thread is not None:
+            self._thread.join()
+        return self._hash.hexdigest()
+
+    def _work(self) -> None:
+        self._hash.update(self._data)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDigest:
+    """A sha256 that was worked out while reading; ``hex`` as in `Digest`."""
+
+    hex: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +69,18 @@ class Source:
         path: The file itself; symbolic links are resolved.
         data: Its bytes; only the first MB of a file that is too large.
         status: ``os.stat`` of the very file that was read.
-        sha256: Digest of all its bytes, hex.
+        digest: Of all its bytes.
     """
 
     path: Path
     data: bytes
     status: os.stat_result
-    sha256: str
+    digest: Digest | KnownDigest
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all its bytes, hex; waits until it is known."""
+        return self.digest.hex
 
     @property
     def is_whole(self) -> bool:
@@ -51,12 +96,18 @@ class Source:
         try:
             now = self.path.lstat()
             is_same = _identity(now) == _identity(self.status)
-            is_same = is_same and _digest_of_file(self.path) == self.sha256
+            is_same = is_same and self._holds_the_same()
         except FileNotFoundError:
             is_same = False
         if not is_same:
             because = "another program changed it in the meantime"
             raise refusal(reason="changed-meanwhile", because=because, hint="accept it again.")
+
+    def _holds_the_same(self) -> bool:
+        with open_regular(self.path) as stream:
+            if self.is_whole:
+                return has_bytes(stream, self.data)
+            return _digest_of(stream) == self.sha256
 
 
 def read_source(path: Path) -> Source:
@@ -71,11 +122,11 @@ def read_source(path: Path) -> Source:
         if not stat.S_ISREG(real.lstat().st_mode):
             message = f"{show_path(path)} is not a regular file."
             raise MetadataError(message, reason="not-a-file")
-        with _open_regular(real) as stream:
+        with open_regular(real) as stream:
             before = os.fstat(stream.fileno())
             is_small = before.st_size <= MAX_SIZE_BYTES
             data = stream.read() if is_small else stream.read(_BLOCK_BYTES)
-            sha256 = hashlib.sha256(data).hexdigest() if is_small else _digest(stream)
+            digest = Digest(data) if is_small else KnownDigest(_digest_of(stream))
             after = os.fstat(stream.fileno())
     except FileNotFoundError as error:
         message = f"{show_path(path)} does not exist."
@@ -90,10 +141,27 @@ def read_source(path: Path) -> Source:
     if _identity(before) != _identity(after) or (is_small and len(data) != after.st_size):
         message = f"{show_path(path)} is being written by another program."
         raise MetadataError(message, hint="try again later.", reason="changed-meanwhile")
-    return Source(real, data, after, sha256)
+    return Source(real, data, after, digest)
 
 
-def _open_regular(path: Path) -> BufferedReader:
+def has_bytes(stream: BufferedReader, expected: bytes) -> bool:
+    """Whether a file holds exactly these bytes, from its start to its end.
+
+    Read in blocks that stay in the processor's cache; a memory map would be as fast, but a file cut
+    short meanwhile would end the process.
+    """
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    at = 0
+    stream.seek(0)
+    while count := stream.readinto(block):
+        # Not `==`, which compares memoryviews item by item.
+        if not expected.startswith(block[:count], at):
+            return False
+        at += count
+    return at == len(expected)
+
+
+def open_regular(path: Path) -> BufferedReader:
     """Opens without waiting for a FIFO that took the file's place."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb")
 
@@ -102,11 +170,6 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _digest_of_file(path: Path) -> str:
-    with _open_regular(path) as stream:
-        return _digest(stream)
-
-
-def _digest(stream: BufferedReader) -> str:
+def _digest_of(stream: BufferedReader) -> str:
     stream.seek(0)
     return hashlib.file_digest(stream, "sha256").hexdigest()

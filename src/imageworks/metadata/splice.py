@@ -42,15 +42,16 @@ class Splice:
 
 def apply_splices(data: bytes, splices: Iterable[Splice]) -> bytes:
     """The bytes with every splice applied; they must not overlap."""
-    parts: list[bytes] = []
+    whole = memoryview(data)  # slices of it are no copies
+    parts: list[bytes | memoryview] = []
     at = 0
     for splice in sorted(splices, key=lambda s: s.offset):
         if splice.offset < at or splice.offset + splice.length > len(data):
             message = "splices overlap or reach beyond the end"
             raise ValueError(message)
-        parts += [data[at : splice.offset], splice.new]
+        parts += [whole[at : splice.offset], splice.new]
         at = splice.offset + splice.length
-    return b"".join([*parts, data[at:]])
+    return b"".join([*parts, whole[at:]])
 
 
 def invert_splices(data: bytes, splices: Iterable[Splice]) -> tuple[Splice, ...]:
@@ -62,6 +63,21 @@ def invert_splices(data: bytes, splices: Iterable[Splice]) -> tuple[Splice, ...]
         inverse.append(Splice(splice.offset + shift, len(splice.new), old))
         shift += len(splice.new) - splice.length
     return tuple(inverse)
+
+
+def leads_to(new: bytes, splices: Iterable[Splice], old: bytes) -> bool:
+    """Whether `apply_splices` on the new bytes gives the old ones, found without making them."""
+    kept = memoryview(new)
+    at = made = 0
+    for splice in sorted(splices, key=lambda s: s.offset):
+        if splice.offset < at or splice.offset + splice.length > len(new):
+            return False
+        for part in (kept[at : splice.offset], splice.new):
+            if not old.startswith(part, made):
+                return False
+            made += len(part)
+        at = splice.offset + splice.length
+    return made + len(new) - at == len(old) and old.startswith(kept[at:], made)
 
 
 @dataclass(frozen=True, slots=True)

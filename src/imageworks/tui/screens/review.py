@@ -172,7 +172,7 @@ class ReviewScreen(CommandScreen):
     def _show_around(self, card: ReviewCard | None) -> None:
         row = None if card is None else card.row
         self.form.show_notes(notes_text(card, self.listing, self._config, self.keys))
-        self._facts.update(facts_text(row))
+        self._facts.update(facts_text(row), layout=False)
         self.preview.show(
             None
             if row is None
@@ -181,7 +181,7 @@ class ReviewScreen(CommandScreen):
         self._show_title()
 
     def _show_title(self) -> None:
-        self._title.update(title_text(self.listing, self._session.folders))
+        self._title.update(title_text(self.listing, self._session.folders), layout=False)
         view = self._watch.view
         self.images.empty_text = empty_text(
             self.listing,

@@ -80,13 +80,13 @@ class ReviewForm(VerticalScroll):
         """Labels, fields and the lines below them."""
         yield Static("Caption", classes="label", markup=False)
         yield FieldArea("caption", is_multiline=False)
-        yield Static(id="model-caption", classes="hint", markup=False)
+        yield Static(id="model-caption", classes="hint optional", markup=False)
         yield Static("Keywords", classes="label", markup=False)
         yield FieldArea("keywords", is_multiline=False)
         yield Static(id="origins", classes="hint", markup=False)
         yield Static("Description", classes="label", markup=False)
         yield FieldArea("description", is_multiline=True)
-        yield Static(id="model-description", classes="hint", markup=False)
+        yield Static(id="model-description", classes="hint optional", markup=False)
         yield Static(id="notes", classes="hint", markup=False)
 
     @property
@@ -197,9 +197,11 @@ class ReviewForm(VerticalScroll):
             area.replace(text, area.document.start, area.document.end)
 
     def _line(self, line_id: str, text: str) -> None:
+        """Fills a line. Its height is fixed: a new layout at each image would take 10 ms a key."""
         line = self.query_one(f"#{line_id}", Static)
-        line.update(one_line(text, limit=600))
-        line.display = bool(text)
+        line.update(one_line(text, limit=600), layout=False)
+        if line.has_class("optional"):
+            line.display = bool(text)
 
 
 def _has_other_words(card: ReviewCard) -> bool:

@@ -48,6 +48,6 @@ class StatusLines(Vertical):
         return self._message or self._progress
 
     def _update(self) -> None:
-        self.query_one("#counts", Static).update(self._counts)
-        self.query_one("#message", Static).update(self.message)
+        self.query_one("#counts", Static).update(self._counts, layout=False)
+        self.query_one("#message", Static).update(self.message, layout=False)
         self.set_class(bool(self.message), "-busy")
