@@ -39,7 +39,7 @@ async def test_hostile_text_is_shown_harmlessly_everywhere(
     empty: ReviewLibrary, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     run = empty.library.runs.create("batch", "{}")
-    named = dict.fromkeys(HOSTILE, {"count": 1})
+    named = {text: {"count": 1} for text in HOSTILE}
     totals = {"total": 1, "failures": dict.fromkeys(HOSTILE, 1), "message": HOSTILE[0]}
     empty.library.runs.add_progress(run.id, worked_ms=1, totals={**totals, "stages": named})
     for text in HOSTILE:

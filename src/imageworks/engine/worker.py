@@ -12,10 +12,11 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from imageworks.config import ENVIRONMENT_PREFIX
-from imageworks.engine.lease import engine_lock, is_screen_open
+from imageworks.engine.lease import FileLock, engine_lock, is_screen_open
 from imageworks.engine.service import EngineService
 from imageworks.logs import log_level, log_to_file
 from imageworks.paths import app_paths
@@ -27,6 +28,7 @@ LOG_VARIABLE = "IMAGEWORKS_ENGINE_LOG"
 _POLL_S = 0.1
 _LINGER_S = 3.0
 _NICENESS = 5
+_LOCK_TRIES = 5
 
 
 async def serve(library: Library, *, api_key: str, linger_s: float = _LINGER_S) -> None:
@@ -57,6 +59,15 @@ async def serve(library: Library, *, api_key: str, linger_s: float = _LINGER_S) 
         await service.aclose()
 
 
+def _take(lock: FileLock) -> bool:
+    """Takes the lock, patiently: who only looks whether an engine is alive holds it for a moment."""
+    for _ in range(_LOCK_TRIES):
+        if lock.acquire():
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
 def main() -> int:
     """Runs the engine unless one is alive already."""
     library_path = Path(sys.argv[1])
@@ -64,7 +75,7 @@ def main() -> int:
     if log_path:
         log_to_file(Path(log_path), log_level(os.environ, default=logging.INFO))
     lock = engine_lock(library_path)
-    if not lock.acquire():
+    if not _take(lock):
         return 0
     os.nice(_NICENESS)
     library = Library(library_path)

@@ -32,12 +32,22 @@ class Container(Protocol):
         ...
 
 
+class _Dng:
+    """A DNG is a TIFF by its structure, and only read and written as one where it is asked for."""
+
+    read_embedded = staticmethod(tiff.read_dng)
+    put_packet = staticmethod(tiff.put_packet)
+    survivors = staticmethod(tiff.survivors)
+
+
 _CONTAINERS: Mapping[ImageFormat, object] = {
     ImageFormat.JPEG: jpeg,
     ImageFormat.PNG: png,
     ImageFormat.WEBP: webp,
     ImageFormat.TIFF: tiff,
+    ImageFormat.DNG: _Dng,
 }
+_TAKES_XMP = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.TIFF})
 
 
 def require_container(image_format: ImageFormat) -> Container:
@@ -50,6 +60,11 @@ def require_container(image_format: ImageFormat) -> Container:
     if container is None:
         raise no_container()
     return container
+
+
+def takes_xmp(image_format: ImageFormat) -> bool:
+    """Whether metadata goes into files of this format unless something speaks against it."""
+    return image_format in _TAKES_XMP
 
 
 def no_container() -> MetadataError:

@@ -3,7 +3,7 @@
 It only ever reads, and only bytes: Exiv2's own file writing truncates in place and reports success
 on a full disk. Exiv2 0.28 keeps two things between files, in the whole process: a namespace prefix
 that one file bound to something else, and the text of an error, which the next file then raises. So
-every look is followed by a flush, and `has_clean_namespaces` tells whether the process can go on.
+every look is followed by a flush, and `serialised_canary` tells whether the process can go on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imageworks.errors import MetadataError
+from imageworks.metadata import jpeg
 from imageworks.metadata.namespaces import STANDARD_NAMESPACES
 from imageworks.metadata.refusal import refusal
 
@@ -80,7 +81,7 @@ def look(data: bytes) -> Exiv2View:
     pyexiv2 = _load()
     _flush(pyexiv2)
     try:
-        with pyexiv2.ImageData(data) as image:
+        with pyexiv2.ImageData(_worth_copying(data)) as image:
             # Latin-1 maps every byte to one character, so values compare byte for byte.
             exif = dict(image.read_exif(encoding="latin-1"))
             exif.pop(_NOT_COMPARED, None)
@@ -99,19 +100,40 @@ def look(data: bytes) -> Exiv2View:
         _flush(pyexiv2)
 
 
+def _worth_copying(data: bytes) -> bytes:
+    """What Exiv2 has to see: it copies all that it is given, and looks at no JPEG's picture."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return data
+    try:
+        return jpeg.without_picture(data)
+    except MetadataError:  # let Exiv2 say what it makes of it
+        return data
+
+
 def has_clean_namespaces() -> bool:
     """Whether no file has changed what a standard prefix means in this process."""
-    pyexiv2 = _load()
+    written = serialised_canary()
+    return all(f'xmlns:{p}="{STANDARD_NAMESPACES[p]}"' in written for p in _CANARY_PREFIXES)
+
+
+def serialised_canary() -> str:
+    """What Exiv2 makes of a fixed packet; other text than in a fresh process is a warning.
+
+    Empty where it fails or Exiv2 is missing.
+    """
+    try:
+        pyexiv2 = _load()
+    except MetadataError:
+        return ""
     _flush(pyexiv2)
     try:
         with pyexiv2.ImageData(_STUB) as image:
             image.modify_raw_xmp(_canary())
-            written = str(image.read_raw_xmp())
+            return str(image.read_raw_xmp())
     except (RuntimeError, ValueError):
-        return False
+        return ""
     finally:
         _flush(pyexiv2)
-    return all(f'xmlns:{p}="{STANDARD_NAMESPACES[p]}"' in written for p in _CANARY_PREFIXES)
 
 
 def _canary() -> str:

@@ -39,7 +39,6 @@ CHARACTER_SET, TITLE, KEYWORD, DATE, TIME, CAPTION = (
 _RECORD_VERSION = (2, 0)
 MAX_BYTES = {TITLE: 64, KEYWORD: 64, CAPTION: 2000}
 """Longest values in bytes (IIM 4.2, section 6)."""
-_MANAGED = frozenset({TITLE, KEYWORD, CAPTION})
 _UTF8 = b"\x1b%G"
 _LATIN1 = frozenset({b"\x1b.A", b"\x1b-A", b"\x1b/A"})
 # Numbers of record 2 that hold no text (IIM 4.2, section 6): versions and pictures.
@@ -154,19 +153,36 @@ def survivors(block: bytes, change: IptcChange) -> list[object]:
     """
     resources = parse_resources(block)
     kept: list[object] = [
-        resource.raw for resource in resources.resources if resource.number not in {IPTC, IPTC_DIGEST}
+        resource.raw
+        for resource in resources.resources
+        if resource.number not in {IPTC, IPTC_DIGEST}
     ]
     data = resources.find(IPTC)
     if data is None:
         return kept
     iim = _parse(data)
     touched = {CHARACTER_SET, KEYWORD}
-    touched |= {key for key, text in ((TITLE, change.title), (CAPTION, change.caption)) if text is not None}
+    touched |= {
+        key for key, text in ((TITLE, change.title), (CAPTION, change.caption)) if text is not None
+    }
     for dataset in iim.datasets:
         if dataset.key not in touched:
             is_text = _is_text(dataset.key)
-            kept.append((dataset.key, dataset.value.decode(iim.codec) if is_text else dataset.value))
-    return [*kept, _digest_state(resources, data) is Digest.CURRENT]
+            kept.append(
+                (dataset.key, dataset.value.decode(iim.codec) if is_text else dataset.value)
+            )
+    return kept
+
+
+def stored_texts(block: bytes, key: Key) -> tuple[str, ...]:
+    """The values of a data set exactly as they stand in the block.
+
+    Raises:
+        MetadataError: ``iptc-unusual``.
+    """
+    data = parse_resources(block).find(IPTC)
+    iim = _parse(data or b"")
+    return tuple(value.decode(iim.codec) for value in iim.values(key))
 
 
 def is_in_step(block: bytes, change: IptcChange) -> bool:
@@ -180,8 +196,8 @@ def is_cut_form(short: str, full: str, limit_bytes: int) -> bool:
     if short == full:
         return True
     # A character of up to four bytes may not have fitted any more.
-    is_long_enough = len(short.encode("utf-8")) > limit_bytes - 4 or len(short) >= limit_bytes
-    return is_long_enough and full.startswith(short.rstrip())
+    is_long_enough = len(short.encode("utf-8")) > limit_bytes - 4
+    return is_long_enough and full.startswith(short)
 
 
 def cut(text: str, limit_bytes: int) -> bytes:
@@ -260,6 +276,14 @@ def _texts(iim: _Iim) -> IptcTexts:
     )
 
 
+def decode_loosely(raw: bytes) -> str:
+    """The text of a value whose character set is not known: UTF-8 where it is that, else Latin."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252" if _is_decodable(raw, "cp1252") else "latin-1")
+
+
 def iso_date(date: str, time: str) -> str:
     """ISO 8601 from CCYYMMDD and HHMMSS±HHMM (IIM 4.2, 2:55 and 2:60); empty when it is neither."""
     digits = date.replace("-", "").replace(":", "")
@@ -288,7 +312,7 @@ def _is_in_step(iim: _Iim, change: IptcChange) -> bool:
 
 
 def _wanted_values(iim: _Iim, change: IptcChange) -> dict[Key, list[bytes]]:
-    """The values that the changing data sets shall have; one that says it already keeps its form."""
+    """What the changing data sets shall hold; one that says it already keeps its form."""
     fields: dict[Key, Iterable[str]] = {KEYWORD: change.keywords}
     for key, text in ((TITLE, change.title), (CAPTION, change.caption)):
         if text is not None:
@@ -348,7 +372,9 @@ def _with_values(datasets: list[_Dataset], key: Key, values: Sequence[bytes]) ->
 
 def _made(key: Key, value: bytes) -> _Dataset:
     size = len(value)
-    length = struct.pack(">H", size) if size < _EXTENDED else struct.pack(">HI", _EXTENDED | 4, size)
+    length = (
+        struct.pack(">H", size) if size < _EXTENDED else struct.pack(">HI", _EXTENDED | 4, size)
+    )
     return _Dataset(key, value, b"\x1c" + bytes(key) + length + value)
 
 

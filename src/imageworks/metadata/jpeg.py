@@ -1,7 +1,8 @@
 """JPEG: the segments before the picture, and the one that holds XMP.
 
 Sources: ITU-T T.81 annex B (markers); XMP Specification Part 3 (2020) 1.1.3 (APP1, ExtendedXMP);
-CIPA DC-007 (MPF); CIPA DC-008 (Exif) 4.7; C2PA 2.1 A.3 (APP11, JUMBF).
+CIPA DC-007 (MPF); CIPA DC-008 (Exif) 4.7; C2PA 2.1 A.3 (APP11, JUMBF); Adobe Photoshop File Formats
+(2019), "Image Resource Blocks" (APP13).
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import re
 import struct
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from imageworks.metadata.embedded import Embedded
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.splice import Splice
+from imageworks.metadata.splice import Splice, Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,10 +30,14 @@ _SOI, _SOS, _EOI, _APP0, _APP1, _APP2, _APP11, _APP13 = (
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _EXIF = b"Exif\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_MAX_RESOURCE_BYTES = 65_533 - len(_PHOTOSHOP)
 _MPF = b"MPF\0"
 _MP_ENTRY = 0xB002
 MAX_PACKET_BYTES = 65_502
 """Largest packet in one segment (XMP Part 3, 1.1.3.1)."""
+# A scan header of one component (T.81 B.2.3) and EOI.
+_EMPTY_SCAN = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\xff\xd9"
 _PACKET_END = re.compile(rb"<\?xpacket end=.{0,20}\?>\s*\Z", re.DOTALL)
 
 
@@ -57,6 +63,9 @@ def read_embedded(data: bytes) -> Embedded:
         packets=tuple(data[s.payload + len(_XMP) : s.end] for s in _xmp_segments(data, segments)),
         extended=_extended_packets(data, segments),
         has_iptc=any(s.marker == _APP13 for s in segments),
+        photoshop=b"".join(
+            data[s.payload + len(_PHOTOSHOP) : s.end] for s in _photoshop_segments(data, segments)
+        ),
         has_credentials=any(b"c2pa" in payload for payload in app11),
     )
 
@@ -83,14 +92,68 @@ def put_packet(data: bytes, packet: bytes) -> tuple[Splice, ...]:
     return (Splice(_insertion_point(data, segments), 0, _segment(packet)),)
 
 
+def put_photoshop(data: bytes, block: bytes) -> tuple[Splice, ...]:
+    """The edit that makes these the JPEG's Photoshop resources, where it has some already.
+
+    A block that was split over segments may be split again; one that was not must fit into one.
+
+    Raises:
+        MetadataError: ``malformed-image``; ``iptc-unusual`` where the parts do not join or a
+            picture index (MPF) before them would no longer hit; ``packet-size``.
+    """
+    segments = list(_segments(data))
+    old = _photoshop_segments(data, segments)
+    if not old or any(a.end != b.start for a, b in pairwise(old)):
+        raise refusal(reason="iptc-unusual", because="their parts do not join")
+    limit = _MAX_RESOURCE_BYTES
+    parts = [block[at : at + limit] for at in range(0, len(block), limit)]
+    if len(parts) > len(old) == 1:
+        raise refusal(reason="packet-size", because="they would not fit into one JPEG segment")
+    new = b"".join(
+        struct.pack(">BBH", 0xFF, _APP13, 2 + len(_PHOTOSHOP) + len(part)) + _PHOTOSHOP + part
+        for part in parts
+    )
+    start, end = old[0].start, old[-1].end
+    is_moving = len(new) != end - start
+    if is_moving and any(_is_mpf(data, s) and s.start < start for s in segments):
+        raise refusal(reason="iptc-unusual", because="they stand behind a picture index (MPF)")
+    return (Splice(start, end - start, new),)
+
+
 def survivors(data: bytes) -> list[object]:
     """Everything but the XMP segment: segments in order, picture and trailers, where MPF points."""
+    return _survivors(data, keeps_photoshop=True)
+
+
+def survivors_but_photoshop(data: bytes) -> list[object]:
+    """The same with no more than the place of the Photoshop segments."""
+    return _survivors(data, keeps_photoshop=False)
+
+
+def _survivors(data: bytes, *, keeps_photoshop: bool) -> list[object]:
     segments = list(_segments(data))
-    xmp = _xmp_segments(data, segments)
-    kept: list[object] = [data[s.start : s.end] for s in segments if s not in xmp]
-    kept.append(data[segments[-1].end if segments else 2 :])
+    gone = _xmp_segments(data, segments)
+    kept: list[object] = []
+    if not keeps_photoshop:
+        photoshop = _photoshop_segments(data, segments)
+        kept.append([s for s in segments if s not in gone].index(photoshop[0]))
+        gone += photoshop
+    kept += [Stretch(data, s.start, s.end) for s in segments if s not in gone]
+    kept.append(Stretch(data, segments[-1].end if segments else 2))
     kept += [picture for s in segments if _is_mpf(data, s) for picture in _mpf_targets(data, s)]
     return kept
+
+
+def without_picture(data: bytes) -> bytes:
+    """All segments before the picture as they are, with an empty picture behind them.
+
+    Readers of metadata stop at the first scan, so they find the same in this as in all of it.
+
+    Raises:
+        MetadataError: ``malformed-image``.
+    """
+    segments = list(_segments(data))
+    return data[: segments[-1].end if segments else 2] + _EMPTY_SCAN
 
 
 def _segments(data: bytes) -> Iterator[Segment]:
@@ -114,6 +177,10 @@ def _segments(data: bytes) -> Iterator[Segment]:
 
 def _xmp_segments(data: bytes, segments: Sequence[Segment]) -> list[Segment]:
     return [s for s in segments if s.marker == _APP1 and data.startswith(_XMP, s.payload)]
+
+
+def _photoshop_segments(data: bytes, segments: Sequence[Segment]) -> list[Segment]:
+    return [s for s in segments if s.marker == _APP13 and data.startswith(_PHOTOSHOP, s.payload)]
 
 
 def _is_mpf(data: bytes, segment: Segment) -> bool:

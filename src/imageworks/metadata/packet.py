@@ -91,12 +91,13 @@ class XmpPacket:
     def structs(self, name: str) -> Iterator[dict[str, str]]:
         """The structures of a list property: simple texts by Clark name."""
         found = self._find(name)
-        container = None if found is None or isinstance(found[1], str) else _container(found[1])
-        for li in () if container is None else container.iterfind(_LI):
-            inner = li.find(_DESCRIPTION)
-            node = li if inner is None else inner
-            fields = {str(child.tag): (child.text or "").strip() for child in _elements(node)}
-            yield {**node.attrib, **fields}
+        if found is not None and isinstance(found[1], ET.Element):
+            yield from _structs(found[1])
+
+    def structs_in(self, tag: str) -> tuple[dict[str, str], ...]:
+        """The structures of every list with this Clark name, however deep it stands."""
+        lists = (element for top in self._descriptions for element in top.iter(tag))
+        return tuple(fields for element in lists for fields in _structs(element))
 
     def set_items(self, name: str, items: Sequence[str], *, kind: str = "Bag") -> None:
         """Makes a list property hold exactly these texts; kept items keep their qualifiers."""
@@ -270,6 +271,15 @@ def _container(element: ET.Element) -> ET.Element | None:
 def _list_items(element: ET.Element) -> list[ET.Element]:
     container = _container(element)
     return [] if container is None else list(container.iterfind(_LI))
+
+
+def _structs(element: ET.Element) -> Iterator[dict[str, str]]:
+    container = _container(element)
+    for li in () if container is None else container.iterfind(_LI):
+        inner = li.find(_DESCRIPTION)
+        node = li if inner is None else inner
+        fields = {str(child.tag): (child.text or "").strip() for child in _elements(node)}
+        yield {**node.attrib, **fields}
 
 
 def _item_texts(element: ET.Element) -> list[str]:

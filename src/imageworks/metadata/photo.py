@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.content import HEAD_BYTES, content_id, content_id_of_file, sniff_format
 from imageworks.errors import MetadataError
-from imageworks.metadata import exiv2, fields, values
-from imageworks.metadata.containers import container_of, no_container, require_container
+from imageworks.metadata import exiv2, fields, iptc, jpeg, values
+from imageworks.metadata.containers import (
+    container_of,
+    no_container,
+    require_container,
+    takes_xmp,
+)
+from imageworks.metadata.facts import Facts, combine_facts, exif_facts, packet_facts
+from imageworks.metadata.iptc import IptcChange, IptcTexts
 from imageworks.metadata.namespaces import LANGUAGE_ALTERNATIVES
 from imageworks.metadata.packet import XmpPacket
+from imageworks.metadata.reconcile import with_exif_description, with_iptc
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.source import MAX_SIZE_BYTES, Source, read_source
 from imageworks.metadata.values import FieldValues
 from imageworks.models import ImageFormat
-from imageworks.text import show_path
+from imageworks.text import clean_text, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from imageworks.models import ExistingMetadata
+
 logger = logging.getLogger(__name__)
 
 _MISSING = "exiv2-missing"
+EXIF_DESCRIPTION = "Exif.Image.ImageDescription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +47,18 @@ class EmbeddedXmp:
         raw: The packet's bytes; empty when there is none.
         obstacle: Why the file itself must not be changed; None when nothing stands against it.
         has_iptc: An IPTC-IIM block may be there.
+        photoshop: The JPEG's Photoshop resources, which hold that block; empty when there are none.
+        extended_bytes: Size of a JPEG's extended XMP; 0 when there is none.
+        has_credentials: Content credentials (C2PA) are there; any change breaks their seal.
     """
 
     packet: XmpPacket | None = None
     raw: bytes = b""
     obstacle: MetadataError | None = None
     has_iptc: bool = False
+    photoshop: bytes = b""
+    extended_bytes: int = 0
+    has_credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,9 @@ class Photo:
         embedded: The XMP inside.
         sidecars: The sidecars that exist.
         values: What all of it says together.
+        facts: Rating, persons and the like, of all of it together.
+        view: What Exiv2 sees in the image; None when it was not asked or could not tell.
+        is_iptc_in_step: The older IPTC block is changed together with the XMP.
     """
 
     source: Source
@@ -71,6 +91,9 @@ class Photo:
     embedded: EmbeddedXmp
     sidecars: tuple[Sidecar, ...]
     values: FieldValues
+    facts: Facts = field(default_factory=Facts)
+    view: exiv2.Exiv2View | None = None
+    is_iptc_in_step: bool = False
 
     @property
     def where(self) -> str:
@@ -81,14 +104,34 @@ class Photo:
         ]
         return "+".join(name for name, is_there in places if is_there)
 
+    def existing(self) -> ExistingMetadata:
+        """What all of it says, in the form that review and prompts know."""
+        told = values.existing_metadata(self.values, identity=self.source.sha256, source=self.where)
+        return replace(
+            told,
+            rating=self.facts.rating,
+            label=self.facts.label,
+            people=self.facts.people,
+            taken_at=self.facts.taken_at,
+            gps=self.facts.gps,
+            has_credentials=self.embedded.has_credentials,
+        )
 
-def load_photo(path: Path, sidecar_paths: Iterable[Path], mapping: fields.FieldMapping) -> Photo:
+
+def load_photo(
+    path: Path,
+    sidecar_paths: Iterable[Path],
+    mapping: fields.FieldMapping,
+    *,
+    keeps_iptc: bool = True,
+) -> Photo:
     """Reads a photograph and its sidecars.
 
     Args:
         path: The image; links are resolved.
         sidecar_paths: Its existing sidecars.
         mapping: Which texts to read besides the usual ones.
+        keeps_iptc: An older IPTC block is to be kept in step, where that can be done.
 
     Raises:
         MetadataError: The image cannot be read or is none. A sidecar that cannot be read is told in
@@ -99,20 +142,23 @@ def load_photo(path: Path, sidecar_paths: Iterable[Path], mapping: fields.FieldM
     if image_format is None:
         message = f"{show_path(path)} is not an image that is known here."
         raise MetadataError(message, reason="not-an-image")
-    embedded = _read_embedded(source, image_format)
+    embedded, view = _read_embedded(source, image_format)
     sidecars = tuple(_read_sidecar(sidecar) for sidecar in sidecar_paths)
-    own = FieldValues() if embedded.packet is None else _read_values(embedded.packet, mapping)
-    beside = FieldValues()
-    for sidecar in sidecars:
-        if sidecar.packet is not None:
-            found = _read_values(sidecar.packet, mapping)
-            beside = values.combine(beside, found, joins_lists=True)
-    if container_of(image_format) is None:
-        together = values.combine(beside, own, joins_lists=False)
-    else:
+    is_in_step = keeps_iptc and not sidecars and _can_change_iptc(source.data, embedded)
+    own = FieldValues()
+    if embedded.packet is not None:
+        own = values.read_what_is_clear(embedded.packet, mapping)
+    beside = _values_beside(sidecars, mapping)
+    if takes_xmp(image_format):
         together = values.combine(own, beside, joins_lists=True)
-    complete = _with_iptc(together, source, embedded)
-    return Photo(source, image_format, embedded, sidecars, complete)
+    else:
+        together = values.combine(beside, own, joins_lists=False)
+    iptc, digest = _read_iptc(embedded, view)
+    together = with_iptc(together, iptc, digest, is_kept_in_step=is_in_step)
+    if view is not None:
+        together = with_exif_description(together, view.exif_text(EXIF_DESCRIPTION))
+    facts = _facts(embedded, sidecars, view, iptc)
+    return Photo(source, image_format, embedded, sidecars, together, facts, view, is_in_step)
 
 
 def picture_id(photo: Photo) -> str:
@@ -129,39 +175,63 @@ def parse_embedded(data: bytes, image_format: ImageFormat) -> EmbeddedXmp:
     except MetadataError as error:
         return EmbeddedXmp(obstacle=error)
     obstacle: MetadataError | None = None
-    if found.has_credentials:
-        because = "it carries content credentials (C2PA), which any change would break"
-        obstacle = refusal(reason="credentials", because=because)
     if len(found.packets) > 1:
         because = "it holds more than one XMP packet"
         obstacle = refusal(reason="two-packets", because=because)
     raw = found.packets[0] if len(found.packets) == 1 else b""
+    packet = None
     try:
         packet = XmpPacket.parse(raw) if raw.strip(b"\0 \t\r\n") else None
         _check_extended(found.extended)
     except MetadataError as error:
-        return EmbeddedXmp(raw=raw, obstacle=error, has_iptc=False)
-    return EmbeddedXmp(packet, raw, obstacle, found.has_iptc)
+        obstacle = error
+        packet = None
+    return EmbeddedXmp(
+        packet,
+        raw,
+        obstacle,
+        found.has_iptc,
+        found.photoshop,
+        sum(len(part) for part in found.extended),
+        found.has_credentials,
+    )
 
 
-def _read_embedded(source: Source, image_format: ImageFormat) -> EmbeddedXmp:
-    if container_of(image_format) is not None:
-        if source.is_whole:
-            return parse_embedded(source.data, image_format)
+def _read_embedded(
+    source: Source, image_format: ImageFormat
+) -> tuple[EmbeddedXmp, exiv2.Exiv2View | None]:
+    """The XMP inside by our own eyes where we know the format, and all of it by Exiv2's."""
+    if not source.is_whole:
+        if not takes_xmp(image_format):
+            return EmbeddedXmp(obstacle=no_container()), None
         because = f"it is larger than {MAX_SIZE_BYTES // 1_000_000:,} MB"
-        return EmbeddedXmp(obstacle=refusal(reason="too-large", because=because))
-    packet = _packet_by_exiv2(source) if source.is_whole else None
-    return EmbeddedXmp(packet, obstacle=no_container())
+        return EmbeddedXmp(obstacle=refusal(reason="too-large", because=because)), None
+    embedded = EmbeddedXmp(obstacle=no_container())
+    if container_of(image_format) is not None:
+        embedded = parse_embedded(source.data, image_format)
+        if embedded.obstacle is not None and takes_xmp(image_format):
+            return embedded, None  # what we do not trust could change Exiv2 for later files
+    view = _view(source)
+    if embedded.packet is None and not takes_xmp(image_format) and view is not None:
+        embedded = replace(embedded, packet=_packet_by_exiv2(source, view))
+    return embedded, view
 
 
-def _packet_by_exiv2(source: Source) -> XmpPacket | None:
-    """What Exiv2 makes of the XMP in a format that we only read."""
+def _view(source: Source) -> exiv2.Exiv2View | None:
     try:
-        text = exiv2.look(source.data).xmp
-        return XmpPacket.parse(text.encode("utf-8")) if text else None
+        return exiv2.look(source.data)
     except MetadataError as error:
         if error.reason == _MISSING:
             raise
+        logger.debug("%s: not read by Exiv2: %s", show_path(source.path), error.message)
+        return None
+
+
+def _packet_by_exiv2(source: Source, view: exiv2.Exiv2View) -> XmpPacket | None:
+    """What Exiv2 makes of the XMP in a format that we only read."""
+    try:
+        return XmpPacket.parse(view.xmp.encode("utf-8")) if view.xmp else None
+    except MetadataError as error:
         logger.debug("%s: no XMP read: %s", show_path(source.path), error.message)
         return None
 
@@ -175,27 +245,64 @@ def _read_sidecar(path: Path) -> Sidecar:
         return Sidecar(path, fault=error)
 
 
-def _read_values(packet: XmpPacket, mapping: fields.FieldMapping) -> FieldValues:
-    try:
-        return values.read_values(packet, mapping)
-    except MetadataError as error:
-        logger.info("a field was not read: %s", error.message)
-        return FieldValues()
+def _values_beside(sidecars: Iterable[Sidecar], mapping: fields.FieldMapping) -> FieldValues:
+    beside = FieldValues()
+    for sidecar in sidecars:
+        if sidecar.packet is not None:
+            found = values.read_what_is_clear(sidecar.packet, mapping)
+            beside = values.combine(beside, found, joins_lists=True)
+    return beside
 
 
-def _with_iptc(together: FieldValues, source: Source, embedded: EmbeddedXmp) -> FieldValues:
-    """Fills what XMP leaves empty from the older block, so that it is not lost from the review."""
-    is_full = bool(together.keywords and together.text(fields.DESCRIPTION))
-    if not embedded.has_iptc or is_full:
-        return together
+def _read_iptc(
+    embedded: EmbeddedXmp, view: exiv2.Exiv2View | None
+) -> tuple[IptcTexts, iptc.Digest]:
+    """The older block by our own eyes where it is sound, else as far as Exiv2 understands it."""
     try:
-        view = exiv2.look(source.data)
+        if embedded.photoshop:
+            return iptc.read_iptc(embedded.photoshop)
     except MetadataError as error:
-        if error.reason == _MISSING:
-            raise
-        logger.debug("%s: no IPTC read: %s", show_path(source.path), error.message)
-        return together
-    return values.combine(together, values.iptc_values(view.iptc_texts()), joins_lists=False)
+        logger.debug("IPTC block not understood: %s", error.message)
+    texts = {} if view is None else view.iptc_texts()
+
+    def first(name: str, *, keep_newlines: bool = False) -> str:
+        found = texts.get(f"Iptc.Application2.{name}", [""])
+        return clean_text(found[0], keep_newlines=keep_newlines)
+
+    keywords = (clean_text(text) for text in texts.get("Iptc.Application2.Keywords", ()))
+    told = IptcTexts(
+        title=first("ObjectName"),
+        caption=first("Caption", keep_newlines=True),
+        keywords=tuple(dict.fromkeys(text for text in keywords if text)),
+        created=iptc.iso_date(first("DateCreated"), first("TimeCreated")),
+    )
+    return told, iptc.Digest.ABSENT
+
+
+def _can_change_iptc(data: bytes, embedded: EmbeddedXmp) -> bool:
+    """Whether the older block could be emptied, and so changed in any way."""
+    if not embedded.photoshop or embedded.obstacle is not None or embedded.has_credentials:
+        return False
+    try:
+        emptied = iptc.updated_block(embedded.photoshop, IptcChange((), title="", caption=""))
+        jpeg.put_photoshop(data, emptied)
+    except MetadataError:
+        return False
+    return True
+
+
+def _facts(
+    embedded: EmbeddedXmp,
+    sidecars: Iterable[Sidecar],
+    view: exiv2.Exiv2View | None,
+    older: IptcTexts,
+) -> Facts:
+    """Facts as MWG asks: XMP first, but the moment of capture first from Exif, last from IPTC."""
+    packets = [embedded.packet, *(sidecar.packet for sidecar in sidecars)]
+    told = [packet_facts(packet) for packet in packets if packet is not None]
+    exif = Facts() if view is None else exif_facts(view.exif)
+    together = combine_facts(*told, exif, Facts(taken_at=older.created))
+    return replace(together, taken_at=exif.taken_at or together.taken_at)
 
 
 def _check_extended(packets: Iterable[bytes]) -> None:

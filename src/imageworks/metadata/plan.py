@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
-from imageworks.metadata import exiv2, fields, merge, proof, values
-from imageworks.metadata.containers import container_of, require_container
+from imageworks.metadata import conflict, fields, iptc, jpeg, merge, proof, values
+from imageworks.metadata.containers import no_container, require_container, takes_xmp
+from imageworks.metadata.iptc import IptcChange
 from imageworks.metadata.packet import XmpPacket
-from imageworks.metadata.photo import Photo, Sidecar, load_photo, picture_id
+from imageworks.metadata.photo import EXIF_DESCRIPTION, Photo, Sidecar, load_photo, picture_id
+from imageworks.metadata.reconcile import exif_description
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import check_folder, check_replaceable
 from imageworks.metadata.source import Source
 from imageworks.metadata.splice import Splice
-from imageworks.models import ExistingMetadata, WriteRequest
+from imageworks.models import ExistingMetadata, ImageFormat, WriteRequest
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from imageworks.metadata.sidecar import SidecarNames
     from imageworks.metadata.values import FieldValues
 
+logger = logging.getLogger(__name__)
+
+_IPTC_LEFT = "Its older IPTC keywords and texts were left as they are."
 _EXPECTED_OBSTACLE = "format"
+_NO_HAZARD = frozenset({_EXPECTED_OBSTACLE, "credentials"})
+"""What has a policy of its own: formats that take a sidecar anyway, and sealed files."""
 _IPTC_TWINS = tuple(f"Iptc.Application2.{name}" for name in ("Keywords", "Caption", "ObjectName"))
-_EXIF_TWIN = "Exif.Image.ImageDescription"
-# What cameras put there by themselves counts as empty (MWG Guidelines 2.0, 5.3).
-_CAMERA_FILLER = re.compile(r"|.*(camera|dsc|dcim|exif.jpeg).*", re.IGNORECASE | re.DOTALL)
 _FATAL = frozenset({"exiv2-missing", "changed-meanwhile", "disk-error"})
 
 
@@ -85,7 +89,9 @@ class Planner:
     def load(self, path: Path) -> Photo:
         """The photograph with its sidecars; see `load_photo`."""
         real = Path(os.path.realpath(path))
-        return load_photo(path, self._names.existing(real), self._mapping)
+        keeps_iptc = self._config.write_iptc == "if-present" and self._config.sidecar != "always"
+        sidecars = self._names.existing(real)
+        return load_photo(path, sidecars, self._mapping, keeps_iptc=keeps_iptc)
 
     def plan(self, request: WriteRequest, *, obstacle: MetadataError | None = None) -> WritePlan:
         """The changes that a request needs; none when everything is already there.
@@ -108,13 +114,25 @@ class Planner:
         changes = [change for change in (image, *sidecars) if change and change.splices]
         if image in changes:
             notes += _remarks(photo, wanted)
-        before = values.existing_metadata(
-            photo.values, identity=photo.source.sha256, source=photo.where
-        )
-        return WritePlan(photo, before, tuple(changes), tuple(notes) if changes else ())
+        return WritePlan(photo, photo.existing(), tuple(changes), tuple(notes) if changes else ())
+
+    def obstacle(self, photo: Photo) -> MetadataError | None:
+        """Why the image itself is not written: by policy, or as it is; None where it can be."""
+        if photo.format is ImageFormat.DNG and self._config.dng != "embed":
+            return no_container()
+        if photo.embedded.obstacle is not None:
+            return photo.embedded.obstacle
+        if photo.embedded.has_credentials and self._config.content_credentials != "embed":
+            because = "it carries content credentials (C2PA), which any change would break"
+            return refusal(reason="credentials", because=because)
+        return None
 
     def _wanted(self, photo: Photo, request: WriteRequest) -> FieldValues:
         try:
+            if not self._config.overwrite_metadata:
+                conflict.check_texts(photo.values, request, self._mapping)
+                keywords = conflict.wanted_keywords(photo.values, request)
+                request = replace(request, tags=replace(request.tags, keywords=keywords))
             merge.check_tags(
                 request.tags,
                 photo.values.keywords,
@@ -137,21 +155,22 @@ class Planner:
         """
         if self._config.sidecar == "always":
             return None
-        obstacle = obstacle or photo.embedded.obstacle
+        obstacle = obstacle or self.obstacle(photo)
         if obstacle is None:
             try:
-                return self._embed(photo, wanted)
+                return self._embed(photo, wanted, notes)
             except MetadataError as error:
                 if error.reason in _FATAL:
                     raise _named(photo.source.path, error) from error
                 obstacle = error
-        if self._config.sidecar == "never":
+        is_hazard = obstacle.reason not in _NO_HAZARD
+        if self._config.sidecar == "never" or (is_hazard and self._config.on_hazard == "refuse"):
             raise _named(photo.source.path, obstacle) from obstacle
-        if obstacle.reason != _EXPECTED_OBSTACLE or container_of(photo.format) is not None:
+        if obstacle.reason != _EXPECTED_OBSTACLE or takes_xmp(photo.format):
             notes.append(f"Written beside the file: {obstacle.message}.")
         return None
 
-    def _embed(self, photo: Photo, wanted: FieldValues) -> FileChange:
+    def _embed(self, photo: Photo, wanted: FieldValues, notes: list[str]) -> FileChange:
         source = photo.source
         raw = photo.embedded.raw
         packet = XmpPacket.parse(raw) if photo.embedded.packet else XmpPacket.new()
@@ -160,8 +179,53 @@ class Planner:
         check_replaceable(source)
         container = require_container(photo.format)
         splices = container.put_packet(source.data, packet.serialise())
-        data = proof.prove_image(source.data, splices, photo.format, wanted, self._mapping)
+        if photo.is_iptc_in_step:
+            try:
+                change, older = self._iptc_change(photo, wanted)
+                return self._proven(photo, (*splices, *older), wanted, notes, change)
+            except MetadataError as error:
+                if error.reason in _FATAL:
+                    raise
+                logger.info("%s: IPTC left: %s", show_path(source.path), error.message)
+                notes.append(_IPTC_LEFT)
+        return self._proven(photo, splices, wanted, notes, None)
+
+    def _proven(
+        self,
+        photo: Photo,
+        splices: tuple[Splice, ...],
+        wanted: FieldValues,
+        notes: list[str],
+        iptc_change: IptcChange | None,
+    ) -> FileChange:
+        source = photo.source
+        data = proof.prove_image(
+            source.data,
+            splices,
+            photo.format,
+            wanted,
+            self._mapping,
+            iptc=iptc_change,
+            seen=photo.view,
+        )
+        if photo.embedded.has_credentials:
+            notes.append("Its content credentials (C2PA) no longer match: any edit breaks them.")
         return FileChange(source.path, source, data, splices, is_image=True)
+
+    def _iptc_change(
+        self, photo: Photo, wanted: FieldValues
+    ) -> tuple[IptcChange | None, tuple[Splice, ...]]:
+        """What keeps the older IPTC block in step; nothing where it stays as it is."""
+        ours = set(self._mapping.properties)
+        change = IptcChange(
+            wanted.keywords,
+            title=wanted.text(fields.TITLE) if fields.TITLE in ours else None,
+            caption=wanted.text(fields.DESCRIPTION) if fields.DESCRIPTION in ours else None,
+        )
+        block = iptc.updated_block(photo.embedded.photoshop, change)
+        if block == photo.embedded.photoshop:
+            return None, ()
+        return change, jpeg.put_photoshop(photo.source.data, block)
 
     def _sidecar_changes(
         self, photo: Photo, wanted: FieldValues, notes: list[str], *, needs_one: bool
@@ -218,12 +282,13 @@ class Planner:
 
 def _remarks(photo: Photo, wanted: FieldValues) -> list[str]:
     """What other programs may still show from the blocks that XMP does not replace."""
-    view = exiv2.look(photo.source.data)
+    if photo.view is None:
+        return []
     remarks = []
-    if any(name in view.iptc for name in _IPTC_TWINS):
-        remarks.append("Its older IPTC keywords and texts were left as they are.")
-    exif = view.exif_text(_EXIF_TWIN).strip("\0 ")
-    if not _CAMERA_FILLER.fullmatch(exif) and exif != wanted.text(fields.DESCRIPTION):
+    if not photo.is_iptc_in_step and any(name in photo.view.iptc for name in _IPTC_TWINS):
+        remarks.append(_IPTC_LEFT)
+    shown = exif_description(photo.view.exif_text(EXIF_DESCRIPTION))
+    if shown and shown != wanted.text(fields.DESCRIPTION):
         remarks.append("Its Exif description says something else; some programs show that first.")
     return remarks
 

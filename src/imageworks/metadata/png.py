@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.metadata.embedded import Embedded
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.splice import Splice
+from imageworks.metadata.splice import Splice, Stretch
 from imageworks.metadata.xmltree import MAX_SIZE_BYTES
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def put_packet(data: bytes, packet: bytes) -> tuple[Splice, ...]:
 def survivors(data: bytes) -> list[object]:
     """Everything but the XMP chunk: chunks in order with their CRC, and what follows IEND."""
     chunks = _chunks(data)
-    kept: list[object] = [data[c.start : c.end] for c in chunks if not _is_xmp(data, c)]
-    return [*kept, data[chunks[-1].end :]]
+    kept: list[object] = [Stretch(data, c.start, c.end) for c in chunks if not _is_xmp(data, c)]
+    return [*kept, Stretch(data, chunks[-1].end)]
 
 
 def _chunks(data: bytes) -> Sequence[Chunk]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
-from imageworks.metadata import exiv2, values
+from imageworks.metadata import exiv2, jpeg, values
 from imageworks.metadata.containers import require_container
+from imageworks.metadata.iptc_proof import is_same_to_exiv2, is_sound_change
 from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.photo import parse_embedded
 from imageworks.metadata.refusal import refusal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imageworks.metadata.fields import FieldMapping
+    from imageworks.metadata.iptc import IptcChange
     from imageworks.metadata.splice import Splice
     from imageworks.metadata.values import FieldValues
     from imageworks.models import ImageFormat
@@ -28,12 +30,24 @@ def prove_image(
     image_format: ImageFormat,
     wanted: FieldValues,
     mapping: FieldMapping,
+    *,
+    iptc: IptcChange | None = None,
+    seen: exiv2.Exiv2View | None = None,
 ) -> bytes:
     """The new bytes of an image file, proven harmless and complete.
 
     Every part but the XMP packet is equal and the old bytes can be restored; Exiv2 reads the same
     Exif with maker notes, IPTC, colour profile, comment and foreign XMP from both; the fields read
     back as wanted, by our own reader and by Exiv2's.
+
+    Args:
+        old: The file as it is.
+        splices: The edits.
+        image_format: What the file is.
+        wanted: The fields as they shall read.
+        mapping: Which texts are ours.
+        iptc: What changes in a JPEG's older IPTC block; None when nothing may.
+        seen: What Exiv2 sees in the old bytes, where that is known already.
 
     Raises:
         MetadataError: What could not be proven.
@@ -43,14 +57,22 @@ def prove_image(
         raise refusal(reason="too-large", because="it would become too large")
     if not leads_to(new, invert_splices(old, splices), old):
         raise _unproven(because="the way back does not lead to the same bytes")
-    container = require_container(image_format)
-    if container.survivors(old) != container.survivors(new):
+    survivors = require_container(image_format).survivors
+    if iptc is not None:
+        survivors = jpeg.survivors_but_photoshop
+    if survivors(old) != survivors(new):
         raise _unproven(because="something besides its XMP would change")
     before, after = parse_embedded(old, image_format), parse_embedded(new, image_format)
     if after.packet is None or after.obstacle is not None:
         raise _unproven(because="its new XMP cannot be read back")
     _prove_packet(before.packet, after.packet, wanted, mapping)
-    _prove_by_exiv2(old, new, wanted, mapping, is_sidecar=False)
+    older: tuple[bytes, IptcChange] | None = None
+    if iptc is not None:
+        if not is_sound_change(before.photoshop, after.photoshop, iptc):
+            raise _unproven(because="more of its older IPTC block would change")
+        older = (after.photoshop, iptc)
+    view = exiv2.look(old) if seen is None else seen
+    _prove_by_exiv2(view, new, wanted, mapping, is_sidecar=False, older=older)
     return new
 
 
@@ -68,7 +90,8 @@ def prove_sidecar(
     _prove_packet(before, XmpPacket.parse(new), wanted, mapping)
     if old is not None and not _is_readable_by_exiv2(old):
         return
-    _prove_by_exiv2(old, new, wanted, mapping, is_sidecar=True)
+    view = exiv2.Exiv2View() if old is None else exiv2.look(old)
+    _prove_by_exiv2(view, new, wanted, mapping, is_sidecar=True)
 
 
 def _prove_packet(
@@ -83,17 +106,20 @@ def _prove_packet(
 
 
 def _prove_by_exiv2(
-    old: bytes | None,
+    before: exiv2.Exiv2View,
     new: bytes,
     wanted: FieldValues,
     mapping: FieldMapping,
     *,
     is_sidecar: bool,
+    older: tuple[bytes, IptcChange] | None = None,
 ) -> None:
-    before = exiv2.Exiv2View() if old is None else exiv2.look(old)
     after = exiv2.look(new)
     # From a sidecar Exiv2 makes Exif and IPTC values itself, out of the very fields that change.
-    if not is_sidecar and not before.is_same_but_xmp(after):
+    is_same = before.is_same_but_xmp(after)
+    if older is not None:
+        is_same = is_same_to_exiv2(before, after, *older)
+    if not is_sidecar and not is_same:
         raise _unproven(because="Exiv2 reads other Exif or IPTC values from it")
     read = XmpPacket.parse(after.xmp.encode("utf-8"))
     managed = values.managed_properties(mapping)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imageworks.metadata.refusal import refusal
+from imageworks.metadata.source import has_bytes
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from imageworks.errors import MetadataError
@@ -86,21 +87,11 @@ def replace_file(source: Source, data: bytes, options: ReplaceOptions) -> None:
     """Gives a file new bytes; mode, owner, extended attributes and access lists stay.
 
     Raises:
-        MetadataError: Nothing changed. ``disk-full``, ``disk-error``, ``read-only``,
+        MetadataError: Nothing changed. ``disk-full``, ``disk-error``, ``read-only``, ``owner``,
             ``attributes``, ``changed-meanwhile`` or ``write-failed``.
     """
-    with _translated(), _temporary_file(source.path, data) as temporary:
-        _copy_attributes(source, temporary, options)
-        _sync(temporary)
-        backup = _keep_original(source) if options.keeps_original else None
-        try:
-            source.check_unchanged()
-            temporary.replace(source.path)
-        except BaseException:
-            if backup is not None:
-                backup.unlink()
-            raise
-        sync_folder(source.path)
+    with staged_replacement(source, data, options) as take_place:
+        take_place()
 
 
 def create_file(path: Path, data: bytes, like: os.stat_result) -> None:
@@ -114,13 +105,62 @@ def create_file(path: Path, data: bytes, like: os.stat_result) -> None:
     Raises:
         MetadataError: Nothing changed. As for `replace_file`.
     """
-    with _translated(), _temporary_file(path, data) as temporary:
+    with staged_file(path, data, like) as take_place:
+        take_place()
+
+
+@contextlib.contextmanager
+def staged_replacement(
+    source: Source, data: bytes, options: ReplaceOptions
+) -> Iterator[Callable[[], None]]:
+    """All of `replace_file` but its last step: the new bytes are safe on the disk beside the file.
+
+    Yields the last step. The temporary file is gone when the context ends, whether or not the step
+    was taken.
+
+    Raises:
+        MetadataError: As for `replace_file`; so does the last step.
+    """
+
+    def set_attributes(temporary: Path) -> None:
+        _copy_attributes(source, temporary, options)
+
+    def take_place() -> None:
+        with _translated():
+            _take_place(source, temporary, options)
+
+    with _temporary_file(source.path, data, set_attributes) as temporary:
+        yield take_place
+
+
+@contextlib.contextmanager
+def staged_file(path: Path, data: bytes, like: os.stat_result) -> Iterator[Callable[[], None]]:
+    """All of `create_file` but its last step; see `staged_replacement`."""
+
+    def set_attributes(temporary: Path) -> None:
         with contextlib.suppress(PermissionError):
             os.chown(temporary, like.st_uid, like.st_gid)
         temporary.chmod(like.st_mode & 0o666)
-        _sync(temporary)
-        _give_name(temporary, path)
-        sync_folder(path)
+
+    def take_place() -> None:
+        with _translated():
+            _give_name(temporary, path)
+            sync_folder(path)
+
+    with _temporary_file(path, data, set_attributes) as temporary:
+        yield take_place
+
+
+def _take_place(source: Source, temporary: Path, options: ReplaceOptions) -> None:
+    backup = _keep_original(source) if options.keeps_original else None
+    try:
+        source.check_unchanged()
+        temporary.replace(source.path)
+    except BaseException:
+        if backup is not None:
+            backup.unlink()
+        raise
+    sync_folder(source.path)
 
 
 def sweep_leftovers(folder: Path) -> list[Path]:
@@ -159,25 +199,34 @@ def _is_stale(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary_file(target: Path, data: bytes) -> Iterator[Path]:
-    """A hidden file beside the target with these bytes, read back; gone again unless renamed."""
-    _check_space(target.parent, len(data))
+def _temporary_file(
+    target: Path, data: bytes, set_attributes: Callable[[Path], None]
+) -> Iterator[Path]:
+    """A hidden file beside the target, flushed and read back; gone again unless renamed."""
     ending = f".ptag-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     stem = os.fsencode(target.name)[: _MAX_NAME_BYTES - 1 - len(ending)]
     path = target.with_name(f".{os.fsdecode(stem)}{ending}")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "r+b") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-            stream.seek(0)
-            if stream.read() != data:
-                because = "the disk gave back other bytes than were written"
-                raise refusal(reason="disk-error", because=because, hint="check the disk.")
+        with _translated():
+            _check_space(target.parent, len(data))
+            _fill(path, data, set_attributes)
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def _fill(path: Path, data: bytes, set_attributes: Callable[[Path], None]) -> None:
+    """Makes a file with these bytes; one flush takes both them and its attributes to the disk."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+b", buffering=0) as stream:
+        written = 0
+        while written < len(data):
+            written += stream.write(memoryview(data)[written:])
+        set_attributes(path)
+        os.fsync(descriptor)
+        if not has_bytes(stream, data):
+            because = "the disk gave back other bytes than were written"
+            raise refusal(reason="disk-error", because=because, hint="check the disk.")
 
 
 def _copy_attributes(source: Source, temporary: Path, options: ReplaceOptions) -> None:
@@ -225,9 +274,11 @@ def _keep_original(source: Source) -> Path | None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        with _temporary_file(backup, source.data) as copy:
+
+        def set_attributes(copy: Path) -> None:
             shutil.copystat(source.path, copy)
-            _sync(copy)
+
+        with _temporary_file(backup, source.data, set_attributes) as copy:
             _give_name(copy, backup)
     sync_folder(backup)
     return backup

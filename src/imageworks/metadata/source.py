@@ -15,7 +15,7 @@ from imageworks.metadata.refusal import refusal
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from io import BufferedReader
+    from io import BufferedReader, FileIO
 
 MAX_SIZE_BYTES = 1_000_000_000
 """Larger files are not taken into memory; their metadata goes to a sidecar (Exiv2's own limit)."""
@@ -144,7 +144,7 @@ def read_source(path: Path) -> Source:
     return Source(real, data, after, digest)
 
 
-def has_bytes(stream: BufferedReader, expected: bytes) -> bool:
+def has_bytes(stream: BufferedReader | FileIO, expected: bytes) -> bool:
     """Whether a file holds exactly these bytes, from its start to its end.
 
     Read in blocks that stay in the processor's cache; a memory map would be as fast, but a file cut

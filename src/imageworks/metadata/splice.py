@@ -40,6 +40,33 @@ class Splice:
     new: bytes
 
 
+class Stretch:
+    """A stretch of a file that compares by its bytes without a copy of them.
+
+    Args:
+        data: The whole file.
+        start: Where the stretch begins.
+        end: Where it ends; with the file when not given.
+    """
+
+    __slots__ = ("_data", "_end", "_start")
+    __hash__ = None  # type: ignore[assignment]  # a comparison of megabytes is no dictionary key
+
+    def __init__(self, data: bytes, start: int, end: int | None = None) -> None:
+        self._data = data
+        self._start = min(start, len(data))
+        self._end = len(data) if end is None else max(self._start, min(end, len(data)))
+
+    def __eq__(self, other: object) -> bool:  # noqa: D105  # as of any value
+        if not isinstance(other, Stretch):
+            return NotImplemented
+        if self._end - self._start != other._end - other._start:
+            return False
+        # Not `==`, which compares memoryviews item by item.
+        part = memoryview(other._data)[other._start : other._end]
+        return self._data.startswith(part, self._start)
+
+
 def apply_splices(data: bytes, splices: Iterable[Splice]) -> bytes:
     """The bytes with every splice applied; they must not overlap."""
     whole = memoryview(data)  # slices of it are no copies

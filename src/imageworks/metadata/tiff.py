@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.metadata.embedded import Embedded
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.splice import Splice
+from imageworks.metadata.splice import Splice, Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,19 @@ def read_embedded(data: bytes) -> Embedded:
     first = _Walker(data).first()
     if first.find(_DNG_VERSION):
         raise refusal(reason="format", because="it is a DNG, which is left as it is")
+    return _embedded(data, first)
+
+
+def read_dng(data: bytes) -> Embedded:
+    """The metadata blocks of a DNG, which is a TIFF (DNG 1.7, chapter 2).
+
+    Raises:
+        MetadataError: ``malformed-image``; ``format`` for a BigTIFF.
+    """
+    return _embedded(data, _Walker(data).first())
+
+
+def _embedded(data: bytes, first: Directory) -> Embedded:
     entries = [entry for entry in first.entries if entry.tag == _XMP]
     return Embedded(
         packets=tuple(data[e.offset : e.offset + e.size] for e in entries),
@@ -116,8 +129,9 @@ def survivors(data: bytes) -> list[object]:
         for entry in directory.entries:
             if number == 0 and entry.tag == _XMP:
                 continue
-            kept.append((entry.tag, entry.kind, data[entry.offset : entry.offset + entry.size]))
-        kept += [data[at : at + size] for at, size in walker.pictures(directory)]
+            value = Stretch(data, entry.offset, entry.offset + entry.size)
+            kept.append((entry.tag, entry.kind, value))
+        kept += [Stretch(data, at, at + size) for at, size in walker.pictures(directory)]
         kept.append(data[directory.end : directory.end + 4])
     return kept
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from imageworks.errors import MetadataError
 from imageworks.metadata import fields, merge
 from imageworks.metadata.namespaces import LANGUAGE_ALTERNATIVES, clark
 from imageworks.models import ExistingMetadata
 from imageworks.text import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.packet import XmpPacket
     from imageworks.models import WriteRequest
+
+logger = logging.getLogger(__name__)
 
 _LOCATION_LEVELS = ("Iptc4xmpExt:City", "Iptc4xmpExt:ProvinceState", "Iptc4xmpExt:CountryName")
 
@@ -50,14 +55,34 @@ def read_values(packet: XmpPacket, mapping: fields.FieldMapping) -> FieldValues:
     Raises:
         MetadataError: ``unusual-xmp``: a field stands there in a form that we do not know.
     """
+    return _read(packet, mapping, lambda look, _otherwise: look())
+
+
+def read_what_is_clear(packet: XmpPacket, mapping: fields.FieldMapping) -> FieldValues:
+    """The values of one packet, those in an unknown form left out."""
+    return _read(packet, mapping, _tolerant)
+
+
+def _read(
+    packet: XmpPacket, mapping: fields.FieldMapping, attempt: Callable[..., Any]
+) -> FieldValues:
     names = dict.fromkeys((*fields.TEXTS_READ, *mapping.properties))
+    found = {name: attempt(partial(packet.text, name), "").strip() for name in names}
     return FieldValues(
-        texts={name: text for name in names if (text := packet.text(name).strip())},
-        keywords=packet.items(fields.KEYWORDS),
-        hierarchy=packet.items(fields.HIERARCHY),
-        digikam_tags=packet.items(fields.DIGIKAM_TAGS),
-        place=_place(packet),
+        texts={name: text for name, text in found.items() if text},
+        keywords=attempt(partial(packet.items, fields.KEYWORDS), ()),
+        hierarchy=attempt(partial(packet.items, fields.HIERARCHY), ()),
+        digikam_tags=attempt(partial(packet.items, fields.DIGIKAM_TAGS), ()),
+        place=_tolerant(partial(_place, packet), ""),
     )
+
+
+def _tolerant(look: Callable[[], Any], otherwise: object) -> Any:  # noqa: ANN401  # as looked at
+    try:
+        return look()
+    except MetadataError as error:
+        logger.info("a field was not read: %s", error.message)
+        return otherwise
 
 
 def combine(first: FieldValues, second: FieldValues, *, joins_lists: bool) -> FieldValues:
@@ -201,21 +226,6 @@ def managed_properties(mapping: fields.FieldMapping) -> frozenset[str]:
             fields.DIGIKAM_TAGS,
             fields.METADATA_DATE,
         }
-    )
-
-
-def iptc_values(datasets: Mapping[str, Sequence[str]]) -> FieldValues:
-    """The fields of the older IPTC block, cleaned (IIM 4.2, data sets 2:05, 2:25, 2:120)."""
-
-    def first(name: str) -> str:
-        found = datasets.get(f"Iptc.Application2.{name}", ())
-        return clean_text(found[0], keep_newlines=name == "Caption") if found else ""
-
-    keywords = (clean_text(text) for text in datasets.get("Iptc.Application2.Keywords", ()))
-    texts = {fields.TITLE: first("ObjectName"), fields.DESCRIPTION: first("Caption")}
-    return FieldValues(
-        texts={name: text for name, text in texts.items() if text},
-        keywords=tuple(dict.fromkeys(text for text in keywords if text)),
     )
 
 

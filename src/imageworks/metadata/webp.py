@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.metadata.embedded import Embedded
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.splice import Splice
+from imageworks.metadata.splice import Splice, Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,10 +81,10 @@ def survivors(data: bytes) -> list[object]:
             flags = data[chunk.payload] & ~_XMP_FLAG
             kept.append((flags, data[chunk.payload + 1 : chunk.end]))
         elif chunk.name != b"XMP ":
-            kept.append(data[chunk.start : chunk.end])
+            kept.append(Stretch(data, chunk.start, chunk.end))
     if chunks[0].name != b"VP8X":
         kept.insert(0, _extended_header_of(data, chunks[0]))
-    return [*kept, data[chunks[-1].end :]]
+    return [*kept, Stretch(data, chunks[-1].end)]
 
 
 def _chunks(data: bytes) -> Sequence[Chunk]:

@@ -50,13 +50,14 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         return
     kind = DryRunMetadataWriter if opening.is_dry_run else PersonalMetadataWriter
     writer = kind(opening.config)
+    fresh = exiv2.serialised_canary()
     is_clean = True
     while is_clean and (request := read_request(requests)) is not None:
         try:
             replies.write(BEGUN)
             replies.flush()
             reply = _answer(writer, request, lambda intent: _announce(requests, replies, intent))
-            is_clean = exiv2.has_clean_namespaces()
+            is_clean = exiv2.serialised_canary() == fresh
             replies.write(encode_reply(reply))
             replies.flush()
         except BrokenPipeError:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
-from imageworks.metadata import values
 from imageworks.metadata.plan import FileChange, Planner, WritePlan
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.replace import ReplaceOptions, create_file, replace_file
+from imageworks.metadata.replace import (
+    ReplaceOptions,
+    replace_file,
+    staged_file,
+    staged_replacement,
+)
 from imageworks.metadata.sidecar import SidecarNames
-from imageworks.metadata.source import Source, read_source
+from imageworks.metadata.source import Digest, Source, read_source
 from imageworks.metadata.splice import FileUndo, invert_splices, pack_undo
 from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
@@ -70,42 +74,40 @@ class PersonalMetadataWriter:
         """
         plan = self._planner.plan(request)
         try:
-            self._announce(plan, announce)
-            self._commit(plan)
+            return self._carry_out(plan, announce)
         except MetadataError as error:
             is_image = any(change.is_image for change in plan.changes)
             if not (is_image and self._can_use_sidecar and error.reason in _CURABLE_BY_SIDECAR):
                 raise _not_written(request.path, error) from error
             plan = self._planner.plan(request, obstacle=error)
             try:
-                self._announce(plan, announce)
-                self._commit(plan)
+                return self._carry_out(plan, announce)
             except MetadataError as second:
                 raise _not_written(request.path, second) from second
-        return _outcome(plan, target=_target(plan), undo=_undo(plan))
 
-    def _announce(self, plan: WritePlan, announce: Callable[[WriteOutcome], None]) -> None:
-        if plan.changes:
-            announce(_outcome(plan, target=_target(plan), undo=_undo(plan)))
+    def _carry_out(self, plan: WritePlan, announce: Callable[[WriteOutcome], None]) -> WriteOutcome:
+        """Brings all new bytes to the disk, has them announced, then lets them take their places.
 
-    def _commit(self, plan: WritePlan) -> None:
-        """All changes or none: what was already replaced is put back when a later one fails."""
-        done: list[FileChange] = []
-        try:
-            for change in plan.changes:
-                self._store(change, plan.photo.source)
-                done.append(change)
-        except MetadataError as error:
-            for change in reversed(done):
-                _put_back(change, error)
-            raise
+        The digests of the new bytes are worked out while the disk takes them.
+        """
+        digests = [Digest(change.data) for change in plan.changes]
+        with contextlib.ExitStack() as stage:
+            last_steps = [
+                stage.enter_context(self._staged(change, plan.photo.source))
+                for change in plan.changes
+            ]
+            outcome = _outcome(plan, digests, target=_target(plan))
+            if plan.changes:
+                announce(outcome)
+            _take_places(plan.changes, last_steps)
+        return outcome
 
-    def _store(self, change: FileChange, image: Source) -> None:
+    def _staged(
+        self, change: FileChange, image: Source
+    ) -> contextlib.AbstractContextManager[Callable[[], None]]:
         if change.source is None:
-            create_file(change.path, change.data, image.status)
-        else:
-            replace_file(change.source, change.data, self._options)
-        logger.info("%s: metadata written", show_path(change.path))
+            return staged_file(change.path, change.data, image.status)
+        return staged_replacement(change.source, change.data, self._options)
 
 
 class DryRunMetadataWriter:
@@ -132,27 +134,26 @@ class DryRunMetadataWriter:
     ) -> WriteOutcome:
         """What a write would do: ``is_changed`` and ``target_path`` tell; ``target`` is none."""
         plan = self._planner.plan(request)
-        return _outcome(plan, target=MetadataTarget.NONE, undo=b"")
+        digests = [Digest(change.data) for change in plan.changes]
+        return _outcome(plan, digests, target=MetadataTarget.NONE)
 
 
 def _read(planner: Planner, path: Path) -> ExistingMetadata:
-    photo = planner.load(path)
-    return values.existing_metadata(photo.values, identity=photo.source.sha256, source=photo.where)
+    return planner.load(path).existing()
 
 
-def _outcome(plan: WritePlan, *, target: MetadataTarget, undo: bytes) -> WriteOutcome:
+def _outcome(plan: WritePlan, digests: Sequence[Digest], *, target: MetadataTarget) -> WriteOutcome:
     first = plan.changes[0] if plan.changes else None
-    before = first.source.sha256 if first and first.source else ""
-    is_written = target is not MetadataTarget.NONE
+    is_written = first is not None and target is not MetadataTarget.NONE
     return WriteOutcome(
         target=target,
         is_changed=first is not None,
         notes=plan.notes,
         before=plan.before,
         target_path=first.path if first else None,
-        identity_before=before,
-        identity_after=_digest(first.data) if first and is_written else "",
-        undo=undo,
+        identity_before=first.source.sha256 if first and first.source else "",
+        identity_after=digests[0].hex if is_written else "",
+        undo=_undo(plan, digests) if is_written else b"",
     )
 
 
@@ -164,22 +165,34 @@ def _target(plan: WritePlan) -> MetadataTarget:
     return MetadataTarget.SIDECAR if has_sidecar else MetadataTarget.NONE
 
 
-def _undo(plan: WritePlan) -> bytes:
-    if not plan.changes:
-        return b""
+def _undo(plan: WritePlan, digests: Sequence[Digest]) -> bytes:
     files = []
-    for change in plan.changes:
+    for change, digest in zip(plan.changes, digests, strict=True):
         old = b"" if change.source is None else change.source.data
         files.append(
             FileUndo(
                 path=change.path,
                 sha256_before="" if change.source is None else change.source.sha256,
-                sha256_after=_digest(change.data),
+                sha256_after=digest.hex,
                 mtime_ns=0 if change.source is None else change.source.status.st_mtime_ns,
                 splices=invert_splices(old, change.splices),
             )
         )
     return pack_undo(files)
+
+
+def _take_places(changes: Sequence[FileChange], last_steps: Sequence[Callable[[], None]]) -> None:
+    """All changes or none: what was already replaced is put back when a later one fails."""
+    done: list[FileChange] = []
+    try:
+        for change, take_place in zip(changes, last_steps, strict=True):
+            take_place()
+            logger.info("%s: metadata written", show_path(change.path))
+            done.append(change)
+    except MetadataError as error:
+        for change in reversed(done):
+            _put_back(change, error)
+        raise
 
 
 def _put_back(change: FileChange, cause: MetadataError) -> None:
@@ -189,7 +202,7 @@ def _put_back(change: FileChange, cause: MetadataError) -> None:
     """
     try:
         present = read_source(change.path)
-        if change.source is None or present.sha256 != _digest(change.data):
+        if change.source is None or present.data != change.data:
             because = "another program changed it in the meantime"
             raise refusal(reason="changed-meanwhile", because=because)
         options = ReplaceOptions(keeps_original=False, preserves_mtime=False)
@@ -206,7 +219,3 @@ def _not_written(path: Path, error: MetadataError) -> MetadataError:
     if show_path(path) not in message:
         message = f"{show_path(path)} was not written: {message.rstrip('.')}."
     return MetadataError(message, hint=error.hint, reason=error.reason)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

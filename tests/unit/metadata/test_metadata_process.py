@@ -138,15 +138,13 @@ async def test_a_child_that_takes_too_long_fails_one_file_and_is_replaced(tmp_pa
 
 CRASHING = """
 import os, sys
-from imageworks.metadata import worker, writer
-real = writer.PersonalMetadataWriter._store
-def crash(self, change, image):
-    if "crash" in change.path.name:
-        from imageworks.metadata import replace
-        with replace._temporary_file(change.path, change.data):
-            os.kill(os.getpid(), 9)
-    real(self, change, image)
-writer.PersonalMetadataWriter._store = crash
+from imageworks.metadata import replace, worker
+real = replace._take_place
+def crash(source, temporary, options):
+    if "crash" in source.path.name and temporary.exists():
+        os.kill(os.getpid(), 9)
+    real(source, temporary, options)
+replace._take_place = crash
 worker.main()
 """
 

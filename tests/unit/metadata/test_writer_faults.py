@@ -1,5 +1,6 @@
 """What happens when a write fails half-way, and when proofs fail."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -33,14 +34,18 @@ def pair(tmp_path):
 
 
 def fail_for(monkeypatch, suffix, reason):
-    real = replace.replace_file
+    """Lets the last step of such files fail, after all new bytes are on the disk."""
+    real = replace.staged_replacement
 
-    def replace_or_fail(source, data, options):
-        if source.path.suffix == suffix:
-            raise refusal(reason=reason, because="it was made to fail")
-        real(source, data, options)
+    def fail():
+        raise refusal(reason=reason, because="it was made to fail")
 
-    monkeypatch.setattr(module, "replace_file", replace_or_fail)
+    @contextlib.contextmanager
+    def stage_or_fail(source, data, options):
+        with real(source, data, options) as take_place:
+            yield fail if source.path.suffix == suffix else take_place
+
+    monkeypatch.setattr(module, "staged_replacement", stage_or_fail)
 
 
 def test_the_image_is_put_back_when_its_sidecar_fails(pair, monkeypatch):
@@ -56,15 +61,18 @@ def test_the_image_is_put_back_when_its_sidecar_fails(pair, monkeypatch):
 
 
 def test_an_image_that_changed_again_is_not_put_back(pair, monkeypatch):
-    real = replace.replace_file
+    real = replace.staged_replacement
 
-    def change_then_fail(source, data, options):
-        if source.path.suffix == ".xmp":
-            pair.write_bytes(b"somebody else's")
-            raise refusal(reason="disk-full", because="the disk is full")
-        real(source, data, options)
+    def change_then_fail():
+        pair.write_bytes(b"somebody else's")
+        raise refusal(reason="disk-full", because="the disk is full")
 
-    monkeypatch.setattr(module, "replace_file", change_then_fail)
+    @contextlib.contextmanager
+    def stage(source, data, options):
+        with real(source, data, options) as take_place:
+            yield change_then_fail if source.path.suffix == ".xmp" else take_place
+
+    monkeypatch.setattr(module, "staged_replacement", stage)
 
     with pytest.raises(MetadataError) as caught:
         writer().write(request(pair))
@@ -93,7 +101,7 @@ def test_a_sidecar_that_fails_as_well_is_an_error(tmp_path, monkeypatch):
     def fail(*_):
         raise refusal(reason="disk-full", because="the disk is full")
 
-    monkeypatch.setattr(module, "create_file", fail)
+    monkeypatch.setattr(module, "staged_file", fail)
 
     with pytest.raises(MetadataError) as caught:
         writer().write(request(path))

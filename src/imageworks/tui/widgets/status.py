@@ -1,9 +1,10 @@
-"""The status lines: what the engine does, what was just said, and the counts."""
+"""The status lines: the counts, what is under way, and what was just said."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.containers import Vertical
 from textual.widgets import Static
 
@@ -11,12 +12,17 @@ from imageworks.text import one_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.timer import Timer
+
+MESSAGE_S = 6.0
+_GAP = "   "
 
 
 class StatusLines(Vertical):
-    """Two lines: the counts, and below them the last message, else what is under way.
+    """Two lines: the counts above, the last message below.
 
-    Where the screen is short there is one line, and messages come before counts.
+    What is under way stands behind the counts where there is room, else in place of the message
+    once that has been read. Where the screen is short there is one line, and what is new wins it.
     """
 
     def __init__(self) -> None:
@@ -24,6 +30,7 @@ class StatusLines(Vertical):
         self._message = ""
         self._progress = ""
         self._counts = ""
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """The two lines."""
@@ -31,9 +38,14 @@ class StatusLines(Vertical):
         yield Static(id="message", markup=False)
 
     def say(self, text: str, *, is_error: bool = False) -> None:
-        """Shows a message until the next one, or until it is cleared with an empty text."""
+        """Shows a message for a while; an error until the next message or an empty text."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
         self._message = one_line(text, limit=400)
         self.set_class(is_error, "-error")
+        if text and not is_error:
+            self._timer = self.set_timer(MESSAGE_S, self._forget)
         self._update()
 
     def show(self, *, counts: str, progress: str) -> None:
@@ -42,12 +54,22 @@ class StatusLines(Vertical):
             self._counts, self._progress = counts, progress
             self._update()
 
+    def on_resize(self) -> None:
+        """Puts the texts where there is room now."""
+        self._update()
+
     @property
     def message(self) -> str:
-        """What the lower line says."""
+        """What was said last, else what is under way."""
         return self._message or self._progress
 
+    def _forget(self) -> None:
+        self.say("")
+
     def _update(self) -> None:
-        self.query_one("#counts", Static).update(self._counts, layout=False)
-        self.query_one("#message", Static).update(self.message, layout=False)
-        self.set_class(bool(self.message), "-busy")
+        first = f"{self._counts}{_GAP}{self._progress}" if self._progress else self._counts
+        has_room = cell_len(first) <= self.content_size.width and self.size.height > 1
+        lower = self._message if has_room else self.message
+        self.query_one("#counts", Static).update(first if has_room else self._counts, layout=False)
+        self.query_one("#message", Static).update(lower, layout=False)
+        self.set_class(bool(lower), "-busy")
