@@ -60,7 +60,7 @@ async def serve(library: Library, *, api_key: str, linger_s: float = _LINGER_S) 
 
 
 def _take(lock: FileLock) -> bool:
-    """Takes the lock, patiently: who only looks whether an engine is alive holds it for a moment."""
+    """Takes the lock, patiently: who looks whether an engine is alive holds it for a moment."""
     for _ in range(_LOCK_TRIES):
         if lock.acquire():
             return True

@@ -117,7 +117,7 @@ class WriteLoop:
             self._library.journal.intend(write, intent)
 
         try:
-            outcome = await process.write(_request(write, config), announce)
+            outcome = await process.write(write_request(write, config), announce)
         except MetadataError as error:
             if error.reason == "conflict":
                 await self._ask_again(write, process, error)
@@ -175,7 +175,8 @@ def write_settings(config: PersonalTaggerConfig) -> PersonalTaggerConfig:
     )
 
 
-def _request(write: PendingWrite, config: PersonalTaggerConfig) -> WriteRequest:
+def write_request(write: PendingWrite, config: PersonalTaggerConfig) -> WriteRequest:
+    """What the metadata room gets to write for a decision."""
     tags = write.choice.tags
     if not config.overwrite_metadata:
         # The file's own keywords count as they are at the moment of the write, not as reviewed.

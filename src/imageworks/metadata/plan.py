@@ -199,15 +199,7 @@ class Planner:
         iptc_change: IptcChange | None,
     ) -> FileChange:
         source = photo.source
-        data = proof.prove_image(
-            source.data,
-            splices,
-            photo.format,
-            wanted,
-            self._mapping,
-            iptc=iptc_change,
-            seen=photo.view,
-        )
+        data = proof.prove_image(photo, splices, wanted, self._mapping, iptc=iptc_change)
         if photo.embedded.has_credentials:
             notes.append("Its content credentials (C2PA) no longer match: any edit breaks them.")
         return FileChange(source.path, source, data, splices, is_image=True)

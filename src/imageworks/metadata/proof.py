@@ -19,20 +19,18 @@ if TYPE_CHECKING:
 
     from imageworks.metadata.fields import FieldMapping
     from imageworks.metadata.iptc import IptcChange
+    from imageworks.metadata.photo import Photo
     from imageworks.metadata.splice import Splice
     from imageworks.metadata.values import FieldValues
-    from imageworks.models import ImageFormat
 
 
 def prove_image(
-    old: bytes,
+    photo: Photo,
     splices: Sequence[Splice],
-    image_format: ImageFormat,
     wanted: FieldValues,
     mapping: FieldMapping,
     *,
     iptc: IptcChange | None = None,
-    seen: exiv2.Exiv2View | None = None,
 ) -> bytes:
     """The new bytes of an image file, proven harmless and complete.
 
@@ -41,28 +39,27 @@ def prove_image(
     back as wanted, by our own reader and by Exiv2's.
 
     Args:
-        old: The file as it is.
-        splices: The edits.
-        image_format: What the file is.
+        photo: The photograph as it is.
+        splices: The edits of the image file.
         wanted: The fields as they shall read.
         mapping: Which texts are ours.
         iptc: What changes in a JPEG's older IPTC block; None when nothing may.
-        seen: What Exiv2 sees in the old bytes, where that is known already.
 
     Raises:
         MetadataError: What could not be proven.
     """
+    old = photo.source.data
     new = apply_splices(old, splices)
     if len(new) > MAX_SIZE_BYTES:
         raise refusal(reason="too-large", because="it would become too large")
     if not leads_to(new, invert_splices(old, splices), old):
         raise _unproven(because="the way back does not lead to the same bytes")
-    survivors = require_container(image_format).survivors
+    survivors = require_container(photo.format).survivors
     if iptc is not None:
         survivors = jpeg.survivors_but_photoshop
     if survivors(old) != survivors(new):
         raise _unproven(because="something besides its XMP would change")
-    before, after = parse_embedded(old, image_format), parse_embedded(new, image_format)
+    before, after = parse_embedded(old, photo.format), parse_embedded(new, photo.format)
     if after.packet is None or after.obstacle is not None:
         raise _unproven(because="its new XMP cannot be read back")
     _prove_packet(before.packet, after.packet, wanted, mapping)
@@ -71,7 +68,7 @@ def prove_image(
         if not is_sound_change(before.photoshop, after.photoshop, iptc):
             raise _unproven(because="more of its older IPTC block would change")
         older = (after.photoshop, iptc)
-    view = exiv2.look(old) if seen is None else seen
+    view = exiv2.look(old) if photo.view is None else photo.view
     _prove_by_exiv2(view, new, wanted, mapping, is_sidecar=False, older=older)
     return new
 

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from imageworks.metadata.iptc import IptcTexts
     from imageworks.metadata.values import FieldValues
 
-# What cameras put there by themselves counts as empty (MWG Guidelines 2.0, 5.3).
-_CAMERA_FILLER = re.compile(r"|.*(camera|dsc|dcim|exif.jpeg).*", re.IGNORECASE | re.DOTALL)
+# What cameras and programs put there by themselves counts as empty (MWG Guidelines 2.0, 5.3).
+_CAMERA_FILLER = re.compile(
+    r"|.*(camera|dsc|dcim|exif.jpeg|digimax).*|dcf \d.*|(minolta|samsung|sony|jvc|default).{0,12}"
+    r"|(created with|file written by|software:|processed (by|with)) .*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def with_iptc(

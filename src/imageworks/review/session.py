@@ -199,18 +199,21 @@ class ReviewSession:
     def undo(self) -> int | None:
         """Takes back this session's last decision; its image's id, or None when there is none.
 
-        What a person had typed for the image is there again, as a draft.
+        What a person had typed for the image is there again, as a draft. Metadata that is on the
+        disk already is put back through the journal, by the engine.
 
         Raises:
-            UsageError: Its metadata is on its way to the disk or there already.
+            UsageError: The image is being written at this moment.
         """
         if not self._undoable:
             return None
-        last = self._undoable.pop()
-        if not self._library.decisions.undo(last.decision_id, self._session_run()):
-            message = "That image is written already, so its decision stands."
-            raise UsageError(message, hint="edit the file's metadata, or restore its backup.")
-        self.save_draft(last.image_id, last.fields)
+        last = self._undoable[-1]
+        if self._library.decisions.undo(last.decision_id, self._session_run()):
+            self.save_draft(last.image_id, last.fields)
+        elif not self._library.journal.request_undo_of(last.decision_id):
+            message = "That image is being written at this moment."
+            raise UsageError(message, hint="undo again in a second.")
+        self._undoable.pop()
         return last.image_id
 
     def next_undecided(self, image_ids: Sequence[int], position: int) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ENTRY = """
 SELECT j.*, i.name, f.path AS folder, d.tags, d.is_caption_edited, d.is_description_edited,
-  d.removed, d.run_id
+  d.removed, d.run_id, d.made_by
 FROM write_journal j JOIN image i ON i.id = j.image_id JOIN folder f ON f.id = i.folder_id
   JOIN decision d ON d.id = j.decision_id
 """
@@ -114,6 +114,16 @@ class Journal:
                 [(entry.id,) for entry in entries],
             )
 
+    def request_undo_of(self, decision_id: int) -> bool:
+        """Asks for the write of one decision to be undone; False when it has not ended yet."""
+        entries = self._entries("WHERE j.decision_id=? AND j.state='done'", (decision_id,))
+        changed = [entry for entry in entries if entry.undo]
+        self.request_undo(changed)
+        for entry in entries:
+            if not entry.undo:
+                self.record_undone(entry)
+        return bool(entries)
+
     def next_undo(self) -> JournalEntry | None:
         """The next undo to do, marked as begun."""
         query = "WHERE j.state IN ('undo-intended', 'undoing') ORDER BY j.id DESC LIMIT 1"
@@ -162,6 +172,8 @@ class Journal:
                 " WHERE id=?",
                 (ImageState.SUGGESTED, self._library.now_ms(), note, entry.image_id),
             )
+            if entry.made_by == "person":
+                self._library.session.save_draft(entry.image_id, entry.choice.tags)
 
     def record_undo_failed(self, entry: JournalEntry, text: str) -> None:
         """Notes why a write could not be undone; the image stays ``written``."""
@@ -223,6 +235,7 @@ def _entry(row: sqlite3.Row) -> JournalEntry:
         decision_id=row["decision_id"],
         image_id=row["image_id"],
         run_id=row["run_id"],
+        made_by=row["made_by"],
         path=stored_path(row["folder"], row["name"]),
         at=moment(row["at"]),
         target=MetadataTarget(row["target"]),

@@ -167,6 +167,7 @@ class JournalEntry:
     decision_id: int
     image_id: int
     run_id: int
+    made_by: str
     path: Path
     at: datetime
     target: MetadataTarget

@@ -35,6 +35,7 @@ OF_THE_CONTAINER = {
     "File:FileType",
     "MPImage2:MPImageStart",
     "IFD1:StripOffsets",
+    "IFD1:ThumbnailOffset",
     "File:LineCount",
     "File:WordCount",
 }

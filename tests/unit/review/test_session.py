@@ -100,7 +100,7 @@ def test_undo_after_the_write_has_begun_is_refused(
     made.clock.now_s += 5
     made.library.decisions.begin_writes(10)
 
-    with pytest.raises(UsageError, match="written already"):
+    with pytest.raises(UsageError, match="being written"):
         session.undo()
     assert made.states()["a.jpg"] is ImageState.ACCEPTED
 
