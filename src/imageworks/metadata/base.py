@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from imageworks.metadata.explain import Explanation
     from imageworks.models import ExistingMetadata, WriteOutcome, WriteRequest
 
 
@@ -16,6 +17,14 @@ class MetadataWriter(Protocol):
 
     def read(self, path: Path) -> ExistingMetadata:
         """What the file and its sidecars say now.
+
+        Raises:
+            MetadataError: The file cannot be read or is not an image.
+        """
+        ...
+
+    def explain(self, path: Path) -> Explanation:
+        """What is in a file and where a write would go; nothing is written.
 
         Raises:
             MetadataError: The file cannot be read or is not an image.

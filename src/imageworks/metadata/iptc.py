@@ -120,6 +120,18 @@ def read_iptc(block: bytes) -> tuple[IptcTexts, Digest]:
     return _texts(_parse(data)), _digest_state(resources, data)
 
 
+def measure(block: bytes) -> tuple[int, Digest]:
+    """Size of the IPTC data in bytes, 0 where there are none, and the state of their digest.
+
+    Raises:
+        MetadataError: ``iptc-unusual``.
+    """
+    resources = parse_resources(block)
+    data = resources.find(IPTC) or b""
+    _parse(data)
+    return len(data), _digest_state(resources, data)
+
+
 def updated_block(block: bytes, change: IptcChange) -> bytes:
     """The block with its IPTC data in step; the same bytes where they are, or where there are none.
 

@@ -144,6 +144,18 @@ def _survivors(data: bytes, *, keeps_photoshop: bool) -> list[object]:
     return kept
 
 
+def has_picture_index(data: bytes) -> bool:
+    """Whether a JPEG names further pictures behind its own (MPF)."""
+    return any(_is_mpf(data, segment) for segment in _segments(data))
+
+
+def trailer_bytes(data: bytes) -> int:
+    """How many bytes follow a JPEG's picture: further pictures, videos, makers' own data."""
+    segments = list(_segments(data))
+    end = data.find(b"\xff\xd9", segments[-1].end if segments else 2)
+    return 0 if end < 0 else len(data) - end - 2
+
+
 def without_picture(data: bytes) -> bytes:
     """All segments before the picture as they are, with an empty picture behind them.
 

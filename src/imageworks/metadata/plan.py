@@ -19,7 +19,7 @@ from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import check_folder, check_replaceable
 from imageworks.metadata.source import Source
 from imageworks.metadata.splice import Splice
-from imageworks.models import ExistingMetadata, ImageFormat, WriteRequest
+from imageworks.models import ExistingMetadata, ImageFormat, MetadataTarget, WriteRequest
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -68,6 +68,15 @@ class WritePlan:
     changes: tuple[FileChange, ...]
     notes: tuple[str, ...]
 
+    @property
+    def target(self) -> MetadataTarget:
+        """Where the changes go."""
+        has_image = any(change.is_image for change in self.changes)
+        has_sidecar = any(not change.is_image for change in self.changes)
+        if has_image:
+            return MetadataTarget.BOTH if has_sidecar else MetadataTarget.FILE
+        return MetadataTarget.SIDECAR if has_sidecar else MetadataTarget.NONE
+
 
 class Planner:
     """Works out writes.
@@ -85,6 +94,11 @@ class Planner:
         self._mapping = fields.field_mapping(config.fields)
         self._clock = clock
         self._names = names
+
+    @property
+    def is_always_beside(self) -> bool:
+        """Whether every file gets a sidecar by choice."""
+        return self._config.sidecar == "always"
 
     def load(self, path: Path) -> Photo:
         """The photograph with its sidecars; see `load_photo`."""

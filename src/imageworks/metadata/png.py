@@ -79,6 +79,11 @@ def survivors(data: bytes) -> list[object]:
     return [*kept, Stretch(data, chunks[-1].end)]
 
 
+def trailer_bytes(data: bytes) -> int:
+    """How many bytes follow the end of a PNG."""
+    return len(data) - _chunks(data)[-1].end
+
+
 def _chunks(data: bytes) -> Sequence[Chunk]:
     chunks: list[Chunk] = []
     at = _SIGNATURE_BYTES

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
+from imageworks.metadata.explain import Explanation
 from imageworks.metadata.fields import field_mapping
 from imageworks.metadata.replace import sweep_leftovers
 from imageworks.metadata.wire import (
     BEGUN,
     HEADER_BYTES,
     MAX_FRAME_BYTES,
+    Explain,
     Go,
     Intent,
     Opening,
@@ -119,6 +121,13 @@ class MetadataProcess:
             raise _crashed(request.path)
         return reply
 
+    async def explain(self, path: Path) -> Explanation:
+        """What is in a file and where a write would go; see `MetadataWriter.explain`."""
+        reply = await self._request(Explain(path), path)
+        if not isinstance(reply, Explanation):
+            raise _crashed(path)
+        return reply
+
     async def aclose(self) -> None:
         """Lets a request under way finish, then ends the child."""
         async with self._lock:
@@ -128,7 +137,7 @@ class MetadataProcess:
 
     async def _request(
         self,
-        request: Path | WriteRequest,
+        request: Path | Explain | WriteRequest,
         path: Path,
         announce: Callable[[WriteOutcome], None] = lambda _intent: None,
     ) -> Reply:
@@ -144,7 +153,10 @@ class MetadataProcess:
             task.exception()
 
     async def _exchange(
-        self, request: Path | WriteRequest, path: Path, announce: Callable[[WriteOutcome], None]
+        self,
+        request: Path | Explain | WriteRequest,
+        path: Path,
+        announce: Callable[[WriteOutcome], None],
     ) -> Reply:
         async with self._lock:
             try:
@@ -223,9 +235,7 @@ class MetadataProcess:
         child, self._child = self._child, None
         if child is not None:
             self._deaths += 1
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+            await _end(child)
         removed = await asyncio.to_thread(_sweep_beside, path)
         logger.warning("metadata process ended; %d leftovers removed", len(removed))
 
@@ -259,6 +269,18 @@ def _pipes(child: Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
         message = "the metadata process has no pipes"
         raise EOFError(message)
     return child.stdin, child.stdout
+
+
+async def _end(child: Process) -> None:
+    """Kills a child; one that has gone already is waited for, as `kill` would reap it unnoticed."""
+    if _pipes(child)[1].at_eof():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_TIME_S):
+                await child.wait()
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
 
 
 async def _dismiss(child: Process) -> None:

@@ -87,6 +87,11 @@ def survivors(data: bytes) -> list[object]:
     return [*kept, Stretch(data, chunks[-1].end)]
 
 
+def trailer_bytes(data: bytes) -> int:
+    """How many bytes follow the end of a WebP."""
+    return len(data) - _chunks(data)[-1].end
+
+
 def _chunks(data: bytes) -> Sequence[Chunk]:
     riff_end = 8 + int.from_bytes(data[4:8], "little")
     if riff_end > len(data) or riff_end % 2:

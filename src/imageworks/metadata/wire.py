@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from imageworks import errors
 from imageworks.config import PersonalTaggerConfig
 from imageworks.errors import ImageworksError, MetadataError
+from imageworks.metadata.explain import Explanation
 from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
 
 if TYPE_CHECKING:
@@ -51,9 +52,16 @@ class Intent:
     outcome: WriteOutcome
 
 
-Request = Opening | Path | WriteRequest | Go
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """A file to be explained."""
+
+    path: Path
+
+
+Request = Opening | Path | Explain | WriteRequest | Go
 """A path asks to read it."""
-Reply = ExistingMetadata | WriteOutcome | Intent
+Reply = ExistingMetadata | Explanation | WriteOutcome | Intent
 
 
 def encode_request(request: Request) -> bytes:
@@ -105,6 +113,8 @@ def decode_reply(body: bytes) -> Reply:
             error = _error(content)
         elif "Intent" in content:
             return Intent(_outcome(content["Intent"]))
+        elif "Explanation" in content:
+            return _explanation(content["Explanation"])
         elif "WriteOutcome" in content:
             return _outcome(content["WriteOutcome"])
         else:
@@ -156,6 +166,22 @@ def _outcome(content: dict[str, Any]) -> WriteOutcome:
     )
 
 
+def _explanation(content: dict[str, Any]) -> Explanation:
+    return Explanation(
+        path=Path(str(content["path"])),
+        format=str(content["format"]),
+        size_bytes=int(content["size_bytes"]),
+        parts=tuple((str(name), str(value)) for name, value in content["parts"]),
+        sidecars=_paths(content["sidecars"]),
+        target=MetadataTarget(content["target"]),
+        target_paths=_paths(content["target_paths"]),
+        reason=str(content["reason"]),
+        obstacles=_texts(content["obstacles"]),
+        notes=_texts(content["notes"]),
+        existing=_existing(content["existing"]),
+    )
+
+
 def _existing(content: dict[str, Any]) -> ExistingMetadata:
     rating, gps = content["rating"], content["gps"]
     known: dict[str, Any] = {
@@ -166,6 +192,10 @@ def _existing(content: dict[str, Any]) -> ExistingMetadata:
     known["gps"] = None if gps is None else (float(gps[0]), float(gps[1]))
     known["has_credentials"] = bool(content["has_credentials"])
     return ExistingMetadata(**known)
+
+
+def _paths(values: list[object]) -> tuple[Path, ...]:
+    return tuple(Path(str(value)) for value in values)
 
 
 def _texts(values: list[object]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
 from imageworks.metadata import exiv2
-from imageworks.metadata.wire import BEGUN, Go, Intent, Opening, encode_reply, read_request
+from imageworks.metadata.wire import BEGUN, Explain, Go, Intent, Opening, encode_reply, read_request
 from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
 from imageworks.models import WriteOutcome, WriteRequest
 
@@ -80,6 +80,8 @@ def _answer(
             return writer.write(request, announce)
         if isinstance(request, Path):
             return writer.read(request)
+        if isinstance(request, Explain):
+            return writer.explain(request.path)
         message = f"the metadata process was sent {request} out of turn"
         raise TypeError(message)
     except ImageworksError as error:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
+from imageworks.metadata.explain import explain_file
 from imageworks.metadata.plan import FileChange, Planner, WritePlan
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.metadata.explain import Explanation
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,10 @@ class PersonalMetadataWriter:
         """What the file and its sidecars say now; see `MetadataWriter.read`."""
         return _read(self._planner, path)
 
+    def explain(self, path: Path) -> Explanation:
+        """What is in a file and where a write would go; see `explain_file`."""
+        return explain_file(self._planner, path)
+
     def write(
         self, request: WriteRequest, announce: Callable[[WriteOutcome], None] = lambda _intent: None
     ) -> WriteOutcome:
@@ -96,7 +102,7 @@ class PersonalMetadataWriter:
                 stage.enter_context(self._staged(change, plan.photo.source))
                 for change in plan.changes
             ]
-            outcome = _outcome(plan, digests, target=_target(plan))
+            outcome = _outcome(plan, digests, target=plan.target)
             if plan.changes:
                 announce(outcome)
             _take_places(plan.changes, last_steps)
@@ -127,6 +133,10 @@ class DryRunMetadataWriter:
         """What the file and its sidecars say now; see `MetadataWriter.read`."""
         return _read(self._planner, path)
 
+    def explain(self, path: Path) -> Explanation:
+        """What is in a file and where a write would go; see `explain_file`."""
+        return explain_file(self._planner, path)
+
     def write(
         self,
         request: WriteRequest,
@@ -155,14 +165,6 @@ def _outcome(plan: WritePlan, digests: Sequence[Digest], *, target: MetadataTarg
         identity_after=digests[0].hex if is_written else "",
         undo=_undo(plan, digests) if is_written else b"",
     )
-
-
-def _target(plan: WritePlan) -> MetadataTarget:
-    has_image = any(change.is_image for change in plan.changes)
-    has_sidecar = any(not change.is_image for change in plan.changes)
-    if has_image:
-        return MetadataTarget.BOTH if has_sidecar else MetadataTarget.FILE
-    return MetadataTarget.SIDECAR if has_sidecar else MetadataTarget.NONE
 
 
 def _undo(plan: WritePlan, digests: Sequence[Digest]) -> bytes:

@@ -46,6 +46,11 @@ def test_a_new_sidecar_is_named_as_its_neighbours_and_never_takes_the_raw_ones_n
         (["IMG.jpg", "IMG.CR2", "IMG.xmp", "IMG.jpg.xmp"], ["IMG.jpg.xmp"]),
         (["IMG.jpg", "IMG.png", "IMG.xmp"], []),
         (["IMG.jpg", "IMG.xmp"], ["IMG.xmp"]),
+        (["IMG.CR2", "IMG.CR2.XMP", "IMG.XMP"], ["IMG.CR2.XMP", "IMG.XMP"]),
+        (["IMG.CR2", "IMG_xmp", "IMG.xmp.bak", "xmp", "IMG2.xmp"], []),
+        (["IMG.CR2", "IMG_1.xmp", "IMG.JPG.xmp"], []),
+        (["IMG.CR2", "IMG.JPG", "IMG.xmp", "IMG.JPG.xmp"], ["IMG.xmp"]),
+        (["IMG.dng", "IMG.CR2", "IMG.xmp"], []),
     ],
 )
 def test_the_sidecars_that_exist_are_found(tmp_path, names, expected):
