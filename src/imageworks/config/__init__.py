@@ -2,8 +2,8 @@
 
 `PersonalTaggerConfig` (`declarations`) declares the settings. `PersonalTaggerSettings` (`settings`)
 collects them from the user's file, the project's ``pyproject.toml``, the environment and the
-command line, lowest first, and remembers where each value came from. ``--help``, the documentation and the
-error texts are made from the same declarations.
+command line, lowest first, and remembers where each value came from. ``--help``, the documentation
+and the error texts are made from the same declarations.
 """
 
 from imageworks.config.declarations import (
