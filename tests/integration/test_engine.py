@@ -20,7 +20,6 @@ from imageworks.engine import worker
 from imageworks.engine.asking import MAX_ATTEMPTS
 from imageworks.engine.client import EngineClient
 from imageworks.engine.lease import engine_lock, is_engine_alive
-from imageworks.engine.runner import RunOptions
 from imageworks.engine.service import EngineService
 from imageworks.errors import BackendError, StoreError
 from imageworks.models import ImageState
@@ -28,6 +27,7 @@ from imageworks.paths import app_paths
 from imageworks.prepare.processes import ImageProcesses
 from imageworks.review.session import ReviewSession
 from imageworks.store.library import Library
+from imageworks.store.records import RunOptions
 from tests.e2e.conftest import make_photos
 from tests.support.openai_server import MODEL, OpenAIServer, garbage_fault, status_fault
 
@@ -56,8 +56,8 @@ def config_for(tmp_path, server, **changes):
     return replace(config, **changes)
 
 
-async def run_once(library, config, **kwargs):
-    run = library.runs.create("batch", config.to_json())
+async def run_once(library, config, *, options=None, **kwargs):
+    run = library.runs.create("batch", config.to_json(), options=options)
     service = EngineService(library, app_paths())
     await service.start()
     try:

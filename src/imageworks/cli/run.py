@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imageworks.cli.progress import progress_printer
-from imageworks.errors import ExitStatus, UsageError
+from imageworks.errors import BackendError, ExitStatus, UsageError
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -72,8 +72,12 @@ class Batch:
 
     def run(self) -> int:
         """Takes the run to its end; the exit status."""
-        stored = self._library.runs.find_unfinished("batch", self._config.to_json())
-        run = stored or self._library.runs.create("batch", self._config.to_json())
+        from imageworks.store.records import RunOptions  # noqa: PLC0415
+
+        runs, config = self._library.runs, self._config.to_json()
+        options = RunOptions(is_redo=self._options.redo, limit=self._options.limit)
+        stored = runs.find_unfinished("batch", config, options)
+        run = stored or runs.create("batch", config, options=options)
         if stored is not None and not self._options.quiet:
             sys.stderr.write(f"Going on with run {run.name}.\n")
         summary = asyncio.run(self._work_or_follow(run))
@@ -86,12 +90,17 @@ class Batch:
         from imageworks.engine.service import EngineService  # noqa: PLC0415
 
         lock = engine_lock(self._library.path)
-        while not lock.acquire():
-            current = self._library.runs.get(run.id)
-            if current.status == "finished":
-                return summarise(self._library, run.id)
-            self._print.note_totals(current.totals, waiting_for="another engine")
-            await asyncio.sleep(_FOLLOW_S)
+        if not lock.acquire():
+            self._library.runs.queue_up(run.id)
+            while not lock.acquire():
+                current = self._library.runs.get(run.id)
+                if current.status == "finished":
+                    return summarise(self._library, run.id)
+                if current.status not in {"pending", "running"}:
+                    message = f"Run {run.name} was {current.status}: {current.message}"
+                    raise BackendError(message, reason="followed-run-ended")
+                self._print.note_totals(current.totals, waiting_for="another engine")
+                await asyncio.sleep(_FOLLOW_S)
         service = EngineService(self._library, self._context.paths, api_key=self._config.api_key)
         try:
             await service.start()
@@ -101,14 +110,11 @@ class Batch:
             lock.release()
 
     async def _work(self, service: EngineService, run: RunRow) -> RunSummary | None:
-        from imageworks.engine.runner import RunOptions  # noqa: PLC0415
-
         loop = asyncio.get_running_loop()
         work = asyncio.ensure_future(
             service.do_run(
                 run,
                 self._config,
-                options=RunOptions(is_redo=self._options.redo, limit=self._options.limit),
                 on_progress=self._show,
             )
         )

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imageworks.engine.asking import Asker, ReadyImage
@@ -37,19 +36,6 @@ _DRAIN_S = 20.0
 _PREPARERS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What one start of a run is asked to do besides its settings.
-
-    Attributes:
-        is_redo: Ask about every image again.
-        limit: Deal with at most so many images.
-    """
-
-    is_redo: bool = False
-    limit: int | None = None
-
-
 class PersonalTaggerRunner:
     """Discovers, prepares, asks, keeps, accepts and reports; stops and resumes at any point.
 
@@ -74,7 +60,6 @@ class PersonalTaggerRunner:
         *,
         images: ImageProcesses,
         metadata: MetadataProcess,
-        options: RunOptions | None = None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
         check: Callable[[], None] = lambda: None,
         patience_s: float = _PATIENCE_S,
@@ -83,7 +68,6 @@ class PersonalTaggerRunner:
         self._run_row = run
         self._config = config
         self._engine = engine
-        self._options = options or RunOptions()
         self._on_progress = on_progress
         self._check_service = check
         self._ticker: asyncio.Task[None] | None = None
@@ -203,7 +187,9 @@ class PersonalTaggerRunner:
 
     async def _discover(self) -> None:
         await self._scan.run(
-            is_redo=self._options.is_redo, limit=self._options.limit, stop=self._stop
+            is_redo=self._run_row.options.is_redo,
+            limit=self._run_row.options.limit,
+            stop=self._stop,
         )
         self._is_scanned = True
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.backends import open_engine
 from imageworks.engine.lease import say_alive
-from imageworks.engine.runner import PersonalTaggerRunner, RunOptions
+from imageworks.engine.runner import PersonalTaggerRunner
 from imageworks.engine.scanning import LibraryScan
 from imageworks.engine.writing import WriteLoop, write_settings
 from imageworks.errors import ImageworksError
@@ -89,7 +89,6 @@ class EngineService:
         run: RunRow,
         config: PersonalTaggerConfig,
         *,
-        options: RunOptions | None = None,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
     ) -> RunSummary:
         """Takes a run from where it is to its end.
@@ -114,7 +113,6 @@ class EngineService:
                 engine,
                 images=images,
                 metadata=metadata,
-                options=options,
                 on_progress=on_progress,
                 check=self.check,
             )

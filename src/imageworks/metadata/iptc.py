@@ -46,6 +46,7 @@ _BINARY = frozenset({0, 125, 200, 201, 202})
 _APPLICATION = 2
 _STANDARD_RECORDS = range(1, 10)
 _EXTENDED = 0x8000
+_CUT_SLACK_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +208,8 @@ def is_cut_form(short: str, full: str, limit_bytes: int) -> bool:
     """Whether a text is what IIM's length limit left of another one, or the same."""
     if short == full:
         return True
-    # A character of up to four bytes may not have fitted any more.
-    is_long_enough = len(short.encode("utf-8")) > limit_bytes - 4
+    # The next character may not have fitted, and white space at the cut is not read.
+    is_long_enough = len(short.encode("utf-8")) > limit_bytes - _CUT_SLACK_BYTES
     return is_long_enough and full.startswith(short)
 
 

@@ -144,7 +144,7 @@ def load_photo(
         raise MetadataError(message, reason="not-an-image")
     embedded, view = _read_embedded(source, image_format)
     sidecars = tuple(_read_sidecar(sidecar) for sidecar in sidecar_paths)
-    is_in_step = keeps_iptc and not sidecars and _can_change_iptc(source.data, embedded)
+    is_in_step = keeps_iptc and _can_change_iptc(source.data, embedded)
     own = FieldValues()
     if embedded.packet is not None:
         own = values.read_what_is_clear(embedded.packet, mapping)
@@ -153,11 +153,13 @@ def load_photo(
         together = values.combine(own, beside, joins_lists=True)
     else:
         together = values.combine(beside, own, joins_lists=False)
-    iptc, digest = _read_iptc(embedded, view)
-    together = with_iptc(together, iptc, digest, is_kept_in_step=is_in_step)
+    older, digest = _read_iptc(embedded, view)
+    if sidecars and digest is iptc.Digest.STALE:
+        digest = iptc.Digest.ABSENT  # it tells nothing about what stands beside the file
+    together = with_iptc(together, older, digest, is_kept_in_step=is_in_step)
     if view is not None:
         together = with_exif_description(together, view.exif_text(EXIF_DESCRIPTION))
-    facts = _facts(embedded, sidecars, view, iptc)
+    facts = _facts(embedded, sidecars, view, older)
     return Photo(source, image_format, embedded, sidecars, together, facts, view, is_in_step)
 
 

@@ -223,8 +223,12 @@ class Planner:
     ) -> tuple[IptcChange | None, tuple[Splice, ...]]:
         """What keeps the older IPTC block in step; nothing where it stays as it is."""
         ours = set(self._mapping.properties)
+        keywords = wanted.keywords
+        told, digest = iptc.read_iptc(photo.embedded.photoshop)
+        if digest is iptc.Digest.ABSENT and not self._config.overwrite_metadata:
+            keywords = older_keywords(photo.values.keywords, keywords, removed, told)
         change = IptcChange(
-            wanted.keywords,
+            keywords,
             title=wanted.text(fields.TITLE) if fields.TITLE in ours else None,
             caption=wanted.text(fields.DESCRIPTION) if fields.DESCRIPTION in ours else None,
         )

@@ -1,8 +1,8 @@
 """Which of XMP, IPTC and Exif is right where they differ.
 
 Source: Metadata Working Group, Guidelines for Handling Image Metadata 2.0 (2010), section 5, as
-ExifTool's MWG.pm applies it. Two departures keep what a person wrote: keywords are joined where
-nothing tells which list is newer, and Exif, which is never written here, only fills gaps.
+ExifTool's MWG.pm applies it. Two departures keep what a person wrote: XMP's keywords join those of a
+newer IPTC block, and Exif, which is never written here, only fills gaps.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from imageworks.metadata import fields, merge
 from imageworks.metadata.iptc import CAPTION, KEYWORD, MAX_BYTES, TITLE, Digest, is_cut_form
-from imageworks.text import clean_text
+from imageworks.text import clean_text, fold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from imageworks.metadata.iptc import IptcTexts
     from imageworks.metadata.values import FieldValues
 
@@ -51,11 +53,28 @@ def with_iptc(
     keywords = tuple(_in_full(keyword, xmp.keywords) for keyword in iptc.keywords)
     if is_newer:
         keywords = merge.merge_keywords(keywords, xmp.keywords, (), is_overwrite=False)
-    elif is_kept_in_step and digest is Digest.ABSENT:
-        keywords = merge.merge_keywords(xmp.keywords, keywords, (), is_overwrite=False)
     else:
         keywords = xmp.keywords or keywords
     return replace(xmp, texts=texts, keywords=keywords)
+
+
+def older_keywords(
+    present: Sequence[str], wanted: Sequence[str], removed: Iterable[str], iptc: IptcTexts
+) -> tuple[str, ...]:
+    """The keywords that an older block shall hold: the wanted ones, then what it alone knew.
+
+    Nobody saw those, for XMP wins over a block without a digest; so nobody took them out.
+
+    Args:
+        present: The keywords as they were read.
+        wanted: The keywords as they will be.
+        removed: What the person took out.
+        iptc: What the block says.
+    """
+    full = (*present, *wanted)
+    seen = {fold(text) for text in (*full, *removed)}
+    alone = [k for k in iptc.keywords if fold(_in_full(k, full)) not in seen]
+    return (*wanted, *alone)
 
 
 def with_exif_description(values: FieldValues, description: str) -> FieldValues:

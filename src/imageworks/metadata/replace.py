@@ -212,7 +212,15 @@ def _temporary_file(
             _fill(path, data, set_attributes)
         yield path
     finally:
-        path.unlink(missing_ok=True)
+        _discard(path)
+
+
+def _discard(temporary: Path) -> None:
+    """Removes a temporary file; what stands in its way must not hide why it is to go."""
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s cannot be removed: %s", show_path(temporary), error.strerror)
 
 
 def _fill(path: Path, data: bytes, set_attributes: Callable[[Path], None]) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from imageworks.models import FORMAT_EXTENSIONS, IMAGE_EXTENSIONS, ImageFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 _ENDINGS = (".xmp", ".XMP")
 _EMBEDDABLE = (ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.TIFF)
@@ -57,7 +58,7 @@ class SidecarNames:
             return known[1]
         try:
             with os.scandir(folder) as entries:
-                has_full = any(_is_full_name(entry.name) for entry in entries)
+                has_full = _shows_full_names([entry.name for entry in entries])
         except PermissionError:  # a folder can be open for its files and closed for listing
             has_full = False
         if len(self._styles) >= _MAX_FOLDERS:
@@ -100,9 +101,25 @@ def _rank(suffix: str) -> int:
     return 3 if image_format in _EMBEDDABLE else 2
 
 
-def _is_full_name(name: str) -> bool:
-    stem, ending = os.path.splitext(name)  # noqa: PTH122  # a name, not a path
-    return ending.lower() == ".xmp" and Path(stem).suffix.lower() in IMAGE_EXTENSIONS
+def _shows_full_names(names: Sequence[str]) -> bool:
+    """Whether a sidecar is named in full though its image could have had the short name."""
+    ranks: dict[str, list[int]] = defaultdict(list)
+    full: list[tuple[str, int]] = []
+    for name in names:
+        stem, ending = os.path.splitext(name)  # noqa: PTH122  # a name, not a path
+        if ending.lower() in IMAGE_EXTENSIONS:
+            ranks[stem].append(_rank(ending))
+        elif ending.lower() == ".xmp":
+            image_stem, image_ending = os.path.splitext(stem)  # noqa: PTH122  # as above
+            if image_ending.lower() in IMAGE_EXTENSIONS:
+                full.append((image_stem, _rank(image_ending)))
+    return any(_leads(rank, ranks.get(stem, [])) for stem, rank in full)
+
+
+def _leads(rank: int, present: Sequence[int]) -> bool:
+    """Whether an image of this rank comes before all others of its stem; it may be gone itself."""
+    best = sorted(present)[:2]
+    return not best or rank < best[0] or (rank == best[0] and best[1:] != [rank])
 
 
 def _is_file(path: Path) -> bool:

@@ -180,6 +180,19 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What one run is asked to do besides its settings.
+
+    Attributes:
+        is_redo: Ask about every image again.
+        limit: Deal with at most so many images.
+    """
+
+    is_redo: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """A run: a batch or a review session. ``status``: pending, running, finished, interrupted."""
 
@@ -192,6 +205,7 @@ class RunRow:
     ended_at: datetime | None
     worked_s: float
     config: str
+    options: RunOptions
     totals: Mapping[str, Any]
     message: str
 

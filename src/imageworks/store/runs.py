@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from imageworks.store.records import RunRow, moment, time_of
+from imageworks.store.records import RunOptions, RunRow, moment, time_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,24 +22,33 @@ class Runs:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def create(self, kind: str, config: str, *, status: str = "pending") -> RunRow:
+    def create(
+        self,
+        kind: str,
+        config: str,
+        *,
+        options: RunOptions | None = None,
+        status: str = "pending",
+    ) -> RunRow:
         """Adds a run of kind ``batch`` or ``review``, named after the moment."""
         now_ms = self._library.now_ms()
         name = f"{moment(now_ms):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         with self._library.transaction() as connection:
             row = connection.execute(
-                "INSERT INTO run(name, kind, status, created, config) VALUES (?,?,?,?,?)"
-                " RETURNING *",
-                (name, kind, status, now_ms, config),
+                "INSERT INTO run(name, kind, status, created, config, options)"
+                " VALUES (?,?,?,?,?,?) RETURNING *",
+                (name, kind, status, now_ms, config, _options_json(options)),
             ).fetchone()
         return _run(row)
 
-    def find_unfinished(self, kind: str, config: str) -> RunRow | None:
-        """The newest run of the same kind and config that did not come to its end."""
+    def find_unfinished(
+        self, kind: str, config: str, options: RunOptions | None = None
+    ) -> RunRow | None:
+        """The newest run of the same kind, config and options that did not come to its end."""
         row = self._library.connection.execute(
-            "SELECT * FROM run WHERE kind=? AND config=? AND status IN ('running', 'interrupted')"
-            " ORDER BY id DESC LIMIT 1",
-            (kind, config),
+            "SELECT * FROM run WHERE kind=? AND config=? AND options=?"
+            " AND status IN ('running', 'interrupted') ORDER BY id DESC LIMIT 1",
+            (kind, config, _options_json(options)),
         ).fetchone()
         return None if row is None else _run(row)
 
@@ -72,6 +82,11 @@ class Runs:
             "SELECT * FROM run WHERE kind=? ORDER BY id DESC LIMIT ?", (kind, limit)
         )
         return [_run(row) for row in rows]
+
+    def queue_up(self, run_id: int) -> None:
+        """Lets whichever engine is alive take up a run."""
+        with self._library.transaction() as connection:
+            connection.execute("UPDATE run SET status='pending' WHERE id=?", (run_id,))
 
     def start(self, run_id: int) -> None:
         """Marks a run as running; a resumed one keeps its first start."""
@@ -125,6 +140,10 @@ class Runs:
             )
 
 
+def _options_json(options: RunOptions | None) -> str:
+    return json.dumps(asdict(options or RunOptions()), sort_keys=True)
+
+
 def _run(row: sqlite3.Row) -> RunRow:
     return RunRow(
         id=row["id"],
@@ -136,6 +155,7 @@ def _run(row: sqlite3.Row) -> RunRow:
         ended_at=time_of(row["ended"]),
         worked_s=row["worked_ms"] / 1000,
         config=row["config"],
+        options=RunOptions(**json.loads(row["options"])),
         totals=json.loads(row["totals"]),
         message=row["message"],
     )

@@ -30,7 +30,8 @@ CREATE INDEX image_content ON image(content) WHERE content IS NOT NULL;
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
   created INTEGER NOT NULL, started INTEGER, ended INTEGER, worked_ms INTEGER NOT NULL DEFAULT 0,
-  config TEXT NOT NULL, totals TEXT NOT NULL DEFAULT '{}', message TEXT NOT NULL DEFAULT '') STRICT;
+  config TEXT NOT NULL, options TEXT NOT NULL DEFAULT '{}',
+  totals TEXT NOT NULL DEFAULT '{}', message TEXT NOT NULL DEFAULT '') STRICT;
 CREATE INDEX run_status ON run(status, id);
 CREATE TABLE suggestion(
   id INTEGER PRIMARY KEY, image_id INTEGER NOT NULL REFERENCES image,

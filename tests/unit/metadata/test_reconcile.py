@@ -5,11 +5,15 @@ import shutil
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from imageworks.metadata.iptc import Digest, IptcTexts, is_cut_form
 from imageworks.metadata.reconcile import exif_description, with_iptc
 from imageworks.metadata.values import FieldValues
+from imageworks.models import MetadataTarget
+from imageworks.text import clean_keyword, clean_text, fold
 from tests.unit.metadata.pictures import (
     alternative,
     bag,
@@ -112,6 +116,23 @@ def test_after_a_write_every_reader_sees_the_same(tmp_path, digest):
     assert {"x", "both", "heron", "river"} <= set(found.keywords)
 
 
+def test_file_sidecar_and_older_block_are_all_kept_in_step(tmp_path):
+    path = both_blocks(tmp_path, "stale", (2, 5, b"I title"), (2, 25, b"i"))
+    beside = tmp_path / "a.xmp"
+    beside.write_bytes(
+        packet(alternative("dc:title", x_default="S title") + bag("dc:subject", "s"))
+    )
+
+    outcome = writer().write(request(path))
+
+    assert (outcome.target, outcome.notes) == (MetadataTarget.BOTH, ())
+    found = writer().read(path)
+    assert found.title == "X title"
+    assert found.keywords == ("x", "both", "s", "i", "heron", "river")
+    assert mwg(path)["Keywords"] == list(found.keywords)
+    assert mwg(beside)["Keywords"] == list(found.keywords)
+
+
 @pytest.mark.parametrize("write_iptc", ["if-present", "never"])
 def test_a_persons_text_is_never_taken_back_by_a_stale_block(tmp_path, write_iptc):
     path = both_blocks(tmp_path, "stale", (2, 5, b"I title"), (2, 25, b"i"))
@@ -122,6 +143,36 @@ def test_a_persons_text_is_never_taken_back_by_a_stale_block(tmp_path, write_ipt
 
     assert made.read(path).title == "Mine"
     assert "more" in made.read(path).keywords
+
+
+WORDS = st.text(min_size=1, max_size=100).map(clean_keyword).filter(bool)
+TEXTS = st.text(max_size=120).map(clean_text)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    digest=st.sampled_from(["absent", "current", "stale"]),
+    older=st.lists(WORDS, max_size=3),
+    keywords=st.lists(WORDS, max_size=4),
+    title=TEXTS.filter(bool),
+    description=st.builds(lambda text, n: clean_text(text * n), TEXTS, st.integers(1, 40)),
+)
+def test_any_text_reads_back_beside_an_older_block_and_is_written_once(
+    tmp_path, digest, older, keywords, title, description
+):
+    older_block = block(UTF8, (2, 80, b"Ann"), *((2, 25, k.encode()) for k in older), digest=digest)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_with(photoshop_segment(older_block)))
+    edited = {"is_caption_edited": True, "is_description_edited": True}
+    made = writer(backup_originals=False)
+    asked = request(path, title, keywords, description, **edited)
+
+    made.write(asked)
+
+    found = made.read(path)
+    assert (found.title, found.description) == (title, description)
+    assert {fold(text) for text in (*older, *keywords)} <= {fold(k) for k in found.keywords}
+    assert not made.write(asked).is_changed
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,30 @@
 import errno
+import io
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import replace as module
+from imageworks.metadata import source as source_module
 from imageworks.metadata.replace import (
     ReplaceOptions,
     backup_path,
     check_replaceable,
     create_file,
     replace_file,
+    staged_replacement,
     sweep_leftovers,
 )
-from imageworks.metadata.source import read_source
+from imageworks.metadata.source import has_bytes, read_source
 from tests.unit.metadata.pictures import names_in
 
 KEEP = ReplaceOptions(keeps_original=True, preserves_mtime=False)
@@ -325,3 +331,118 @@ def test_a_process_of_somebody_else_counts_as_alive(tmp_path, monkeypatch):
     (tmp_path / ".a.ptag-77-0123abcd.tmp").write_bytes(b"")
 
     assert sweep_leftovers(tmp_path) == []
+
+
+# An access list as the kernel keeps it (linux/posix_acl_xattr.h): version 2, then tag, permissions
+# and id of the owner, user 1234, the group, the mask and all others.
+ACCESS_LIST = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, permissions, who)
+    for tag, permissions, who in (
+        (0x01, 6, 0xFFFFFFFF),
+        (0x02, 4, 1234),
+        (0x04, 4, 0xFFFFFFFF),
+        (0x10, 4, 0xFFFFFFFF),
+        (0x20, 0, 0xFFFFFFFF),
+    )
+)
+
+
+def test_access_lists_stay(photo):
+    try:
+        os.setxattr(photo, "system.posix_acl_access", ACCESS_LIST)
+    except OSError:
+        pytest.skip("no access lists here")
+
+    replace_file(read_source(photo), b"new", PLAIN)
+
+    assert os.getxattr(photo, "system.posix_acl_access") == ACCESS_LIST
+    assert photo.read_bytes() == b"new"
+
+
+@pytest.fixture
+def immutable(photo):
+    """A photograph that not even root may change."""
+    if subprocess.run(["chattr", "+i", photo], capture_output=True, check=False).returncode:
+        pytest.skip("files cannot be made immutable here")
+    yield photo
+    subprocess.run(["chattr", "-i", photo], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("chattr"), reason="chattr is not here")
+@pytest.mark.parametrize("options", [PLAIN, KEEP])
+def test_an_immutable_file_is_left_alone_and_says_so(immutable, options):
+    source = read_source(immutable)
+
+    assert reason_of(lambda: replace_file(source, b"new", options)) == "read-only"
+    assert immutable.read_bytes() == b"old bytes"
+    assert names_in(immutable.parent) == ["a b.jpg"]
+
+
+@pytest.fixture
+def other_disk(tmp_path):
+    """A small file system of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "ptag-test", place]
+    is_root = os.geteuid() == 0
+    if not is_root or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_link_to_another_file_system_is_followed_to_the_file(other_disk, tmp_path):
+    real = other_disk / "a.jpg"
+    real.write_bytes(b"old bytes")
+    link = tmp_path / "link.jpg"
+    link.symlink_to(real)
+
+    replace_file(read_source(link), b"new", KEEP)
+
+    assert (real.read_bytes(), link.is_symlink()) == (b"new", True)
+    assert names_in(other_disk) == ["a.jpg", "a.jpg_original"]
+
+
+def test_a_read_only_file_system_is_a_refusal(other_disk):
+    path = other_disk / "a.jpg"
+    path.write_bytes(b"old bytes")
+    subprocess.run(["mount", "-o", "remount,ro", other_disk], check=True)
+    source = read_source(path)
+
+    assert reason_of(lambda: check_replaceable(source)) == "read-only"
+    assert reason_of(lambda: replace_file(source, b"new", PLAIN)) == "read-only"
+    assert path.read_bytes() == b"old bytes"
+
+
+def test_a_disk_without_room_is_refused_before_a_byte_is_written(other_disk, monkeypatch):
+    path = other_disk / "a.jpg"
+    path.write_bytes(b"old bytes")
+    opened = []
+    real = os.open
+    source = read_source(path)
+    monkeypatch.setattr(os, "open", lambda *a, **k: opened.append(a) or real(*a, **k))
+
+    assert reason_of(lambda: replace_file(source, bytes(5_000_000), PLAIN)) == "disk-full"
+    assert opened == []
+
+
+def test_a_staged_file_is_beside_the_old_one_until_its_last_step(photo):
+    source = read_source(photo)
+
+    with staged_replacement(source, b"new", PLAIN):
+        assert len(names_in(photo.parent)) == 2
+        assert photo.read_bytes() == b"old bytes"
+    assert names_in(photo.parent) == ["a b.jpg"]
+    assert photo.read_bytes() == b"old bytes"
+
+    with staged_replacement(source, b"new", PLAIN) as take_place:
+        take_place()
+    assert photo.read_bytes() == b"new"
+
+
+@given(st.binary(max_size=200), st.binary(max_size=20), st.integers(1, 64))
+def test_bytes_of_a_file_compare_whatever_the_block(data, more, block_bytes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source_module, "_BLOCK_BYTES", block_bytes)
+        for held in {data, data + more, more + data, data[:-1], b""}:
+            assert has_bytes(io.BytesIO(held), data) is (held == data)

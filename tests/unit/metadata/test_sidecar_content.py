@@ -59,7 +59,9 @@ LIGHTROOM = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
         <rdf:li crs:What="Mask/Image" crs:MaskName="Sky"/>
         <rdf:li>
          <rdf:Description crs:What="Mask/Brush">
-          <crs:Dabs><rdf:Seq><rdf:li>d 0.1 0.2</rdf:li><rdf:li/><rdf:li></rdf:li></rdf:Seq></crs:Dabs>
+          <crs:Dabs>
+           <rdf:Seq><rdf:li>d 0.1 0.2</rdf:li><rdf:li/><rdf:li></rdf:li></rdf:Seq>
+          </crs:Dabs>
          </rdf:Description>
         </rdf:li>
        </rdf:Seq>

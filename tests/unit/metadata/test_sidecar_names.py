@@ -25,6 +25,10 @@ def touch(folder, *names):
         (["IMG.heic", "IMG.jpg"], "IMG.xmp"),
         (["IMG.jpg", "IMG.png"], "IMG.jpg.xmp"),
         (["IMG.jpg", "IMG2.png"], "IMG.xmp"),
+        (["IMG.NEF", "IMG.JPG", "IMG.JPG.xmp"], "IMG.xmp"),
+        (["IMG.NEF", "a.JPG", "a.PNG", "a.PNG.xmp"], "IMG.xmp"),
+        (["IMG.NEF", "a.NEF", "a.JPG", "a.NEF.xmp"], "IMG.NEF.xmp"),
+        (["IMG.NEF", "a.JPG", "a.JPG.xmp"], "IMG.NEF.xmp"),
     ],
 )
 def test_a_new_sidecar_is_named_as_its_neighbours_and_never_takes_the_raw_ones_name(

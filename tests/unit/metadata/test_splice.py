@@ -10,8 +10,10 @@ from imageworks.errors import MetadataError
 from imageworks.metadata.splice import (
     FileUndo,
     Splice,
+    Stretch,
     apply_splices,
     invert_splices,
+    leads_to,
     pack_undo,
     undo_splice,
     unpack_undo,
@@ -100,3 +102,30 @@ def test_a_journal_of_another_shape_is_damaged():
         packed = b"PTU1" + zlib.compress(content.encode())
         with pytest.raises(MetadataError):
             unpack_undo(packed)
+
+
+@given(st.binary(max_size=60), st.data())
+def test_the_way_back_is_known_without_going_it(old, data):
+    offset = data.draw(st.integers(0, len(old)))
+    length = data.draw(st.integers(0, len(old) - offset))
+    new_part = data.draw(st.binary(max_size=10))
+    splices = (Splice(offset, length, new_part),)
+    new = apply_splices(old, splices)
+    inverse = invert_splices(old, splices)
+    other = data.draw(st.sampled_from([old, old + b"x", old[:-1], old[::-1], b"x" + old]))
+
+    assert leads_to(new, inverse, other) is (other == old)
+
+
+@pytest.mark.parametrize("splices", [[Splice(1, 3, b""), Splice(2, 1, b"")], [Splice(5, 9, b"")]])
+def test_a_way_back_that_overlaps_or_leaves_the_file_leads_nowhere(splices):
+    assert not leads_to(b"abcdef", splices, b"abcdef")
+
+
+@given(st.binary(max_size=30), st.binary(max_size=30), st.tuples(*[st.integers(0, 30)] * 4))
+def test_stretches_are_equal_where_their_bytes_are(one, other, places):
+    a, b, c, d = places
+
+    assert (Stretch(one, a, b) == Stretch(other, c, d)) is (one[a:b] == other[c:d])
+    assert (Stretch(one, a) == Stretch(other, c)) is (one[a:] == other[c:])
+    assert Stretch(one, a) != one[a:]
