@@ -367,8 +367,10 @@ def test_a_run_beside_an_open_screen_is_done_by_the_screens_engine(tmp_path):
     make_photos(tmp_path / "photos", 3)
     library_path = tmp_path / "library.sqlite3"
     with OpenAIServer() as server:
-        words = ("run", "-i", tmp_path / "photos", "--store", library_path, "--json")
-        words += server_flags(server.base_url)
+        words = (
+            *("run", "-i", tmp_path / "photos", "--store", library_path, "--json"),
+            *server_flags(server.base_url),
+        )
         library = Library(library_path)
         client = EngineClient(library, PersonalTaggerConfig(), tmp_path / "engine.log")
         client.attach()
@@ -389,3 +391,16 @@ def test_a_run_beside_an_open_screen_is_done_by_the_screens_engine(tmp_path):
     assert first.returncode == 0, first.stderr
     assert dead.returncode == 3
     assert "127.0.0.1:9" in dead.stderr
+
+
+def test_doctor_explains_a_file_and_writes_nothing(tmp_path):
+    (photo,) = make_photos(tmp_path / "photos", 1)
+    (tmp_path / "notes.txt").write_text("no picture")
+    before = tree_digest(tmp_path)
+
+    told = ptag("doctor", photo, "notes.txt", cwd=tmp_path)
+
+    assert told.returncode == 1
+    assert f"write to   file: {photo}" in told.stdout
+    assert "notes.txt" in told.stdout
+    assert tree_digest(tmp_path) == before

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.client import EngineView
 from imageworks.models import ImageState
-from imageworks.store.records import RunRow
+from imageworks.store.records import RunOptions, RunRow
 from imageworks.tui.states import STATE_SIGNS, WORD_WIDTH, can_show_unicode, glyph_of
 from imageworks.tui.wording import (
     count_text,
@@ -34,6 +34,7 @@ RUN = RunRow(
     ended_at=None,
     worked_s=10.0,
     config="{}",
+    options=RunOptions(),
     totals={},
     message="",
 )

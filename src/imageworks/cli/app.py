@@ -60,7 +60,11 @@ _BACKEND_SETTINGS = (
 _SCREEN_ONLY = frozenset({"theme", "keymap"})
 _RUN_SETTINGS = tuple(name for name in setting_specs() if name not in _SCREEN_ONLY)
 _REPORT_SETTINGS = ("store_path", "output_jsonl", "summary_path")
-_DOCTOR_SETTINGS = (*_BACKEND_SETTINGS, "store_path")
+_WRITE_SETTINGS = (
+    *("overwrite_metadata", "sidecar", "on_hazard", "content_credentials", "dng", "write_iptc"),
+    *("fields", "hierarchy"),
+)
+_DOCTOR_SETTINGS = (*_BACKEND_SETTINGS, *_WRITE_SETTINGS, "store_path")
 COMMANDS: dict[str, Command] = {
     "review": Command("review", "open the workstation (also: ptag [PATH…])", _REVIEW_SETTINGS),
     "run": Command("run", "tag folders unattended: ask, write XMP, report", _RUN_SETTINGS),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.cli.preflight import probe
@@ -19,9 +20,9 @@ from imageworks.text import one_line, show_path
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
     from imageworks.cli.app import Context
+    from imageworks.metadata.explain import Explanation
 
 _LOW_SPACE_BYTES = 1_000_000_000
 _EXIV2_TIME_LIMIT_S = 20
@@ -39,12 +40,18 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments but settings."""
-    parser.description = "Checks terminal, exiv2, library, settings, disk and backend."
+    """Files to explain instead of checking the machine."""
+    parser.description = (
+        "Checks terminal, exiv2, library, settings, disk and backend. With FILE: tells what is in"
+        " it, where its metadata would go and why; writes nothing."
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files to explain")
 
 
 def run(context: Context) -> int:
     """Prints a line for each check; 1 when something needs mending."""
+    if context.options.files:
+        return asyncio.run(_explain_files(context))
     is_all_well = True
     for finding in findings(context):
         mark = "ok  " if finding.is_ok else "LOOK"
@@ -53,6 +60,42 @@ def run(context: Context) -> int:
             sys.stdout.write(f"               hint: {one_line(finding.hint)}\n")
         is_all_well = is_all_well and finding.is_ok
     return int(ExitStatus.DONE if is_all_well else ExitStatus.SOME_FAILED)
+
+
+async def _explain_files(context: Context) -> int:
+    from imageworks.metadata.process import MetadataProcess  # noqa: PLC0415  # only when needed
+
+    status = ExitStatus.DONE
+    process = MetadataProcess(context.config, is_dry_run=True)
+    try:
+        for name in context.options.files:
+            try:
+                _print_explanation(await process.explain(Path.cwd() / name))
+            except ImageworksError as error:
+                sys.stdout.write(f"{one_line(error.message)}\n")
+                status = ExitStatus.SOME_FAILED
+    finally:
+        await process.aclose()
+    return int(status)
+
+
+def _print_explanation(told: Explanation) -> None:
+    existing = told.existing
+    targets = ", ".join(show_path(path) for path in told.target_paths) or "nowhere"
+    rows = [("format", f"{told.format}, {told.size_bytes:,} bytes")]
+    rows += list(told.parts)
+    rows += [("sidecar", show_path(path)) for path in told.sidecars]
+    rows += [("says", f"title: {existing.title}")] if existing.title else []
+    rows += [("says", f"description: {existing.description}")] if existing.description else []
+    rows += [("says", f"keywords: {', '.join(existing.keywords)}")] if existing.keywords else []
+    rows += [("says", f"people: {', '.join(existing.people)}")] if existing.people else []
+    rows += [("says", f"rating: {existing.rating}")] if existing.rating is not None else []
+    rows += [("write to", f"{told.target}: {targets}"), ("because", told.reason)]
+    rows += [("obstacle", text) for text in told.obstacles]
+    rows += [("note", text) for text in told.notes]
+    sys.stdout.write(f"{show_path(told.path)}\n")
+    for label, text in rows:
+        sys.stdout.write(f"  {one_line(label):<10} {one_line(text)}\n")
 
 
 def findings(context: Context) -> Iterator[Finding]:

@@ -187,7 +187,7 @@ def parse_embedded(data: bytes, image_format: ImageFormat) -> EmbeddedXmp:
         _check_extended(found.extended)
     except MetadataError as error:
         obstacle = error
-        packet = None
+        packet = _utf16_packet(raw)
     return EmbeddedXmp(
         packet,
         raw,
@@ -197,6 +197,15 @@ def parse_embedded(data: bytes, image_format: ImageFormat) -> EmbeddedXmp:
         sum(len(part) for part in found.extended),
         found.has_credentials,
     )
+
+
+def _utf16_packet(raw: bytes) -> XmpPacket | None:
+    """A packet in UTF-16, which is read but never written (XMP Part 1, 7.1)."""
+    codec = {b"\0<": "utf-16-be", b"<\0": "utf-16-le"}.get(raw[:2])
+    try:
+        return XmpPacket.parse(raw.decode(codec).encode("utf-8")) if codec else None
+    except (MetadataError, UnicodeError):
+        return None
 
 
 def _read_embedded(

@@ -14,7 +14,7 @@ from imageworks.metadata.containers import no_container, require_container, take
 from imageworks.metadata.iptc import IptcChange
 from imageworks.metadata.packet import XmpPacket
 from imageworks.metadata.photo import EXIF_DESCRIPTION, Photo, Sidecar, load_photo, picture_id
-from imageworks.metadata.reconcile import exif_description
+from imageworks.metadata.reconcile import exif_description, older_keywords
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import check_folder, check_replaceable
 from imageworks.metadata.source import Source
@@ -226,7 +226,7 @@ class Planner:
         keywords = wanted.keywords
         told, digest = iptc.read_iptc(photo.embedded.photoshop)
         if digest is iptc.Digest.ABSENT and not self._config.overwrite_metadata:
-            keywords = older_keywords(photo.values.keywords, keywords, removed, told)
+            keywords = older_keywords(photo.values.keywords, keywords, told)
         change = IptcChange(
             keywords,
             title=wanted.text(fields.TITLE) if fields.TITLE in ours else None,

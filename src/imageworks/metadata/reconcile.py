@@ -1,8 +1,8 @@
 """Which of XMP, IPTC and Exif is right where they differ.
 
 Source: Metadata Working Group, Guidelines for Handling Image Metadata 2.0 (2010), section 5, as
-ExifTool's MWG.pm applies it. Two departures keep what a person wrote: XMP's keywords join those of a
-newer IPTC block, and Exif, which is never written here, only fills gaps.
+ExifTool's MWG.pm applies it. Two departures keep what a person wrote: XMP's keywords join those of
+a newer IPTC block, and Exif, which is never written here, only fills gaps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from imageworks.metadata.iptc import CAPTION, KEYWORD, MAX_BYTES, TITLE, Digest,
 from imageworks.text import clean_text, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from imageworks.metadata.iptc import IptcTexts
     from imageworks.metadata.values import FieldValues
@@ -59,7 +59,7 @@ def with_iptc(
 
 
 def older_keywords(
-    present: Sequence[str], wanted: Sequence[str], removed: Iterable[str], iptc: IptcTexts
+    present: Sequence[str], wanted: Sequence[str], iptc: IptcTexts
 ) -> tuple[str, ...]:
     """The keywords that an older block shall hold: the wanted ones, then what it alone knew.
 
@@ -68,11 +68,10 @@ def older_keywords(
     Args:
         present: The keywords as they were read.
         wanted: The keywords as they will be.
-        removed: What the person took out.
         iptc: What the block says.
     """
     full = (*present, *wanted)
-    seen = {fold(text) for text in (*full, *removed)}
+    seen = {fold(text) for text in full}
     alone = [k for k in iptc.keywords if fold(_in_full(k, full)) not in seen]
     return (*wanted, *alone)
 

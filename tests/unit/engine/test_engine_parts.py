@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -96,16 +97,15 @@ def test_progress_in_one_line():
     assert duration(3 * 3600 + 7 * 60) == "3:07:00"
 
 
-class Stream:
+class Stream(io.StringIO):
     def __init__(self, *, is_terminal):
+        super().__init__()
         self.text = ""
         self._is_terminal = is_terminal
 
     def write(self, text):
         self.text += text
-
-    def flush(self):
-        pass
+        return len(text)
 
     def isatty(self):
         return self._is_terminal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,8 @@ async def test_closing_ends_the_probing():
     async def sleep(_seconds: float) -> None:
         await never.wait()
 
-    gate = BackendGate(Backend(0), patience_s=9, sleep=sleep)
+    backend: Any = Backend(0)
+    gate = BackendGate(backend, patience_s=9, sleep=sleep)
     gate.failed(is_unreachable=True)
     await gate.aclose()
 

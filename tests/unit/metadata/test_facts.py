@@ -5,6 +5,7 @@ from PIL import Image
 
 from imageworks.metadata.facts import Facts, combine_facts, exif_facts, packet_facts
 from imageworks.metadata.packet import XmpPacket
+from imageworks.models import MetadataTarget
 from tests.unit.metadata.pictures import (
     bag,
     encoded,
@@ -12,6 +13,7 @@ from tests.unit.metadata.pictures import (
     jpeg_with,
     make_file,
     packet,
+    request,
     writer,
     xmp_segment,
 )
@@ -209,6 +211,21 @@ def test_keywords_are_read_item_by_item_whatever_their_form(tmp_path, body, expe
     path.write_bytes(jpeg_with(xmp_segment(packet(body))))
 
     assert writer().read(path).keywords == expected
+
+
+@pytest.mark.parametrize("codec", ["utf-16-be", "utf-16-le"])
+def test_a_packet_in_utf16_is_read_and_never_written(tmp_path, codec):
+    path = tmp_path / "a.jpg"
+    raw = packet(bag("dc:subject", "Vögel"), attributes='xmp:Rating="4"').decode().encode(codec)
+    path.write_bytes(jpeg_with(xmp_segment(raw)))
+    before = path.read_bytes()
+
+    outcome = writer().write(request(path))
+
+    assert outcome.before.rating == 4
+    assert outcome.target is MetadataTarget.SIDECAR
+    assert path.read_bytes() == before
+    assert writer().read(path).keywords == ("Vögel", "heron", "river")
 
 
 def test_a_field_in_an_unknown_form_hides_no_other(tmp_path):

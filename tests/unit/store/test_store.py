@@ -39,6 +39,7 @@ from imageworks.store.records import (
     tags_from_json,
     tags_to_json,
 )
+from imageworks.store.schema import MIGRATIONS
 
 
 @pytest.fixture
@@ -571,7 +572,7 @@ def test_a_migration_keeps_a_copy_of_the_old_library(tmp_path, monkeypatch):
     first = Library(path)
     first.images.record_found(found())
     first.close()
-    migrations = (*library_module.MIGRATIONS, "ALTER TABLE image ADD COLUMN extra TEXT;\n")
+    migrations = (*MIGRATIONS, "ALTER TABLE image ADD COLUMN extra TEXT;\n")
     monkeypatch.setattr(library_module, "MIGRATIONS", migrations)
 
     second = Library(path)
@@ -587,7 +588,7 @@ def test_a_migration_keeps_a_copy_of_the_old_library(tmp_path, monkeypatch):
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
     path = tmp_path / "library.sqlite3"
     Library(path).close()
-    broken = (*library_module.MIGRATIONS, "CREATE TABLE extra(x);\nALTER TABLE none ADD y;\n")
+    broken = (*MIGRATIONS, "CREATE TABLE extra(x);\nALTER TABLE none ADD y;\n")
     monkeypatch.setattr(library_module, "MIGRATIONS", broken)
     with pytest.raises(StoreError):
         Library(path)
