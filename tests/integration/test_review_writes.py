@@ -150,3 +150,18 @@ async def test_a_title_that_both_changed_is_put_before_the_reviewer(suggested):
     await work(library)
     assert session.card(image_id).row.state is ImageState.WRITTEN
     assert b"Mine" in photo.read_bytes()
+
+
+async def test_a_title_of_ones_own_may_hold_what_the_program_would_not_write(tmp_path):
+    (photo,) = make_photos(tmp_path / "photos", 1)
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed")
+    edit_title(photo, "Two  spaces and a\ttab")
+    library = Library(tmp_path / "library.sqlite3")
+    with OpenAIServer(lambda _request: ANSWER) as server:
+        summary, _ = await run_once(library, config_for(tmp_path, server))
+    library.close()
+
+    assert summary.counts == {"written": 1}
+    assert b"Two  spaces and a" in photo.read_bytes()
+    assert b"boat" in photo.read_bytes()

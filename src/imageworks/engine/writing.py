@@ -12,7 +12,15 @@ from imageworks.engine.undoing import undo_write
 from imageworks.errors import MetadataError
 from imageworks.metadata.process import MetadataProcess
 from imageworks.metadata.restore import UndoState, undo_state
-from imageworks.models import ImageState, Origin, WriteOutcome, WriteRequest
+from imageworks.models import (
+    ExistingMetadata,
+    ImageState,
+    Origin,
+    Tags,
+    WriteOutcome,
+    WriteRequest,
+)
+from imageworks.review.merge import current_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,9 +187,14 @@ def write_request(write: PendingWrite, config: PersonalTaggerConfig) -> WriteReq
     """What the metadata room gets to write for a decision."""
     tags = write.choice.tags
     if not config.overwrite_metadata:
-        # The file's own keywords count as they are at the moment of the write, not as reviewed.
+        # What is the file's own counts as it is at the moment of the write, not as reviewed.
         own = tuple(k for k in tags.keywords if k.origin is not Origin.EXISTING)
-        tags = replace(tags, keywords=own)
+        caption, description = current_texts(write.reviewed or ExistingMetadata(), config)
+        tags = Tags(
+            caption="" if tags.caption == caption else tags.caption,
+            keywords=own,
+            description="" if tags.description == description else tags.description,
+        )
     return WriteRequest(
         path=write.path,
         tags=tags,

@@ -122,7 +122,7 @@ def _check_keyword(text: str, *, is_known: bool) -> None:
 
 
 def _unsafe(*, field: str, text: str) -> MetadataError:
-    because = f"the {field} {one_line(text, limit=80)!r} holds characters that must not be written"
+    because = f"the {field} “{one_line(text, limit=80)}” holds characters that must not be written"
     return refusal(
         reason="unsafe-text", because=because, hint=f"edit the {field}, then accept it again."
     )
