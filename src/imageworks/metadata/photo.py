@@ -106,7 +106,9 @@ class Photo:
 
     def existing(self) -> ExistingMetadata:
         """What all of it says, in the form that review and prompts know."""
-        told = values.existing_metadata(self.values, identity=self.source.sha256, source=self.where)
+        told = values.existing_metadata(
+            self.values, identity=self.source.identity, source=self.where
+        )
         return replace(
             told,
             rating=self.facts.rating,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from imageworks.metadata.replace import (
     replace_file,
     sync_folder,
 )
-from imageworks.metadata.source import read_source
+from imageworks.metadata.source import has_bytes, identity_of_file, read_source
 from imageworks.metadata.splice import FileUndo, undo_splice, unpack_undo
 from imageworks.text import show_path
 
@@ -76,18 +75,18 @@ def restore(packed: bytes, *, preserves_mtime: bool) -> None:
 
 def _state_of(undo: FileUndo) -> UndoState:
     if not os.path.lexists(undo.path):
-        return UndoState.CHANGED if undo.sha256_before else UndoState.BEFORE
+        return UndoState.CHANGED if undo.identity_before else UndoState.BEFORE
     with open(undo.path, "rb") as stream:  # noqa: PTH123  # read only
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest == undo.sha256_after:
+        digest = identity_of_file(stream)
+    if digest == undo.identity_after:
         return UndoState.AFTER
-    return UndoState.BEFORE if digest == undo.sha256_before else UndoState.CHANGED
+    return UndoState.BEFORE if digest == undo.identity_before else UndoState.CHANGED
 
 
 def _put_back(undo: FileUndo, *, preserves_mtime: bool) -> None:
     source = read_source(undo.path)
     restored = undo_splice(source.data, undo)
-    if not undo.sha256_before:
+    if not undo.identity_before:
         undo.path.unlink()
         sync_folder(undo.path)
         return
@@ -95,14 +94,14 @@ def _put_back(undo: FileUndo, *, preserves_mtime: bool) -> None:
     replace_file(source, restored, ReplaceOptions(keeps_original=False, preserves_mtime=False))
     if preserves_mtime:
         os.utime(source.path, ns=(source.status.st_atime_ns, undo.mtime_ns))
-    _drop_backup(source.path, undo.sha256_before)
+    _drop_backup(source.path, restored)
 
 
-def _drop_backup(path: Path, sha256: str) -> None:
+def _drop_backup(path: Path, restored: bytes) -> None:
     """Removes the first original's copy once the file itself is that original again."""
     backup = backup_path(path)
     with contextlib.suppress(FileNotFoundError):
         with open(backup, "rb") as stream:  # noqa: PTH123  # read only
-            is_same = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+            is_same = has_bytes(stream, restored)
         if is_same:
             backup.unlink()

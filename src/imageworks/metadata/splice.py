@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import zlib
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
+from imageworks.metadata.source import identity_of
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -113,15 +113,15 @@ class FileUndo:
 
     Attributes:
         path: The file that was written.
-        sha256_before: Digest of its earlier bytes, hex; empty when it did not exist.
-        sha256_after: Digest of the bytes written, hex.
+        identity_before: Digest of its earlier bytes, hex; empty when it did not exist.
+        identity_after: Digest of the bytes written, hex.
         mtime_ns: Its earlier modification time, in nanoseconds since the epoch; 0 when new.
         splices: They turn the written bytes into the earlier ones.
     """
 
     path: Path
-    sha256_before: str
-    sha256_after: str
+    identity_before: str
+    identity_after: str
     mtime_ns: int
     splices: tuple[Splice, ...]
 
@@ -132,12 +132,12 @@ def undo_splice(data: bytes, undo: FileUndo) -> bytes:
     Raises:
         MetadataError: ``changed-since``: another program wrote the file in between.
     """
-    if hashlib.sha256(data).hexdigest() != undo.sha256_after:
+    if identity_of(data) != undo.identity_after:
         message = f"{show_path(undo.path)} was changed after it was written here."
         hint = "its earlier metadata can be put back by hand from the backup."
         raise MetadataError(message, hint=hint, reason="changed-since")
     restored = apply_splices(data, undo.splices)
-    if undo.sha256_before and hashlib.sha256(restored).hexdigest() != undo.sha256_before:
+    if undo.identity_before and identity_of(restored) != undo.identity_before:
         message = f"The way back of {show_path(undo.path)} does not lead to its earlier bytes."
         raise MetadataError(message, hint="use the backup.", reason="undo-damaged")
     return restored
@@ -148,8 +148,8 @@ def pack_undo(files: Sequence[FileUndo]) -> bytes:
     entries = [
         {
             "path": str(undo.path),
-            "before": undo.sha256_before,
-            "after": undo.sha256_after,
+            "before": undo.identity_before,
+            "after": undo.identity_after,
             "mtime_ns": undo.mtime_ns,
             "splices": [
                 [splice.offset, splice.length, base64.b64encode(splice.new).decode("ascii")]
@@ -183,8 +183,8 @@ def _file_undo(entry: dict[str, object]) -> FileUndo:
         raise TypeError(entry)
     return FileUndo(
         path=Path(str(entry["path"])),
-        sha256_before=str(entry["before"]),
-        sha256_after=str(entry["after"]),
+        identity_before=str(entry["before"]),
+        identity_after=str(entry["after"]),
         mtime_ns=mtime_ns,
         splices=tuple(
             Splice(int(offset), int(length), base64.b64decode(new, validate=True))

@@ -18,7 +18,7 @@ from imageworks.metadata.replace import (
     staged_replacement,
 )
 from imageworks.metadata.sidecar import SidecarNames
-from imageworks.metadata.source import Digest, Source, read_source
+from imageworks.metadata.source import Source, identity_of, read_source
 from imageworks.metadata.splice import FileUndo, invert_splices, pack_undo
 from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
 from imageworks.text import show_path
@@ -92,17 +92,13 @@ class PersonalMetadataWriter:
                 raise _not_written(request.path, second) from second
 
     def _carry_out(self, plan: WritePlan, announce: Callable[[WriteOutcome], None]) -> WriteOutcome:
-        """Brings all new bytes to the disk, has them announced, then lets them take their places.
-
-        The digests of the new bytes are worked out while the disk takes them.
-        """
-        digests = [Digest(change.data) for change in plan.changes]
+        """Brings all new bytes to the disk, has them announced, lets them take their places."""
         with contextlib.ExitStack() as stage:
             last_steps = [
                 stage.enter_context(self._staged(change, plan.photo.source))
                 for change in plan.changes
             ]
-            outcome = _outcome(plan, digests, target=plan.target)
+            outcome = _outcome(plan, target=plan.target)
             if plan.changes:
                 announce(outcome)
             _take_places(plan.changes, last_steps)
@@ -144,43 +140,42 @@ class DryRunMetadataWriter:
     ) -> WriteOutcome:
         """What a write would do: ``is_changed`` and ``target_path`` tell; ``target`` is none."""
         plan = self._planner.plan(request)
-        digests = [Digest(change.data) for change in plan.changes]
-        return _outcome(plan, digests, target=MetadataTarget.NONE)
+        return _outcome(plan, target=MetadataTarget.NONE)
 
 
 def _read(planner: Planner, path: Path) -> ExistingMetadata:
     return planner.load(path).existing()
 
 
-def _outcome(plan: WritePlan, digests: Sequence[Digest], *, target: MetadataTarget) -> WriteOutcome:
+def _outcome(plan: WritePlan, *, target: MetadataTarget) -> WriteOutcome:
     first = plan.changes[0] if plan.changes else None
-    is_written = first is not None and target is not MetadataTarget.NONE
+    undo = () if target is MetadataTarget.NONE else _undo(plan)
     return WriteOutcome(
         target=target,
         is_changed=first is not None,
         notes=plan.notes,
         before=plan.before,
         target_path=first.path if first else None,
-        identity_before=first.source.sha256 if first and first.source else "",
-        identity_after=digests[0].hex if is_written else "",
-        undo=_undo(plan, digests) if is_written else b"",
+        identity_before=first.source.identity if first and first.source else "",
+        identity_after=undo[0].identity_after if undo else "",
+        undo=pack_undo(undo) if undo else b"",
     )
 
 
-def _undo(plan: WritePlan, digests: Sequence[Digest]) -> bytes:
+def _undo(plan: WritePlan) -> list[FileUndo]:
     files = []
-    for change, digest in zip(plan.changes, digests, strict=True):
+    for change in plan.changes:
         old = b"" if change.source is None else change.source.data
         files.append(
             FileUndo(
                 path=change.path,
-                sha256_before="" if change.source is None else change.source.sha256,
-                sha256_after=digest.hex,
+                identity_before="" if change.source is None else change.source.identity,
+                identity_after=identity_of(change.data),
                 mtime_ns=0 if change.source is None else change.source.status.st_mtime_ns,
                 splices=invert_splices(old, change.splices),
             )
         )
-    return pack_undo(files)
+    return files
 
 
 def _take_places(changes: Sequence[FileChange], last_steps: Sequence[Callable[[], None]]) -> None:

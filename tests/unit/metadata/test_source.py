@@ -1,11 +1,10 @@
-import hashlib
 import os
 
 import pytest
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import source as module
-from imageworks.metadata.source import read_source
+from imageworks.metadata.source import identity_of, identity_of_file, read_source
 
 
 def reason_of(path):
@@ -23,7 +22,7 @@ def test_a_file_is_read_with_its_digest_through_a_link(tmp_path):
     source = read_source(link)
 
     assert (source.path, source.data) == (path, b"bytes")
-    assert source.sha256 == hashlib.sha256(b"bytes").hexdigest()
+    assert source.identity == identity_of(b"bytes")
     assert source.is_whole
     source.check_unchanged()
 
@@ -50,7 +49,7 @@ def test_a_file_beyond_the_limit_is_digested_but_not_kept(tmp_path, monkeypatch)
 
     assert source.data == b"0123"
     assert not source.is_whole
-    assert source.sha256 == hashlib.sha256(b"0123456789ab").hexdigest()
+    assert source.identity == identity_of(b"0123456789ab")
     source.check_unchanged()
 
 
@@ -68,3 +67,23 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fstat", grow)
 
     assert reason_of(path) == "changed-meanwhile"
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_000])
+def test_the_identity_of_a_file_is_that_of_its_bytes(tmp_path, size):
+    data = bytes(range(256)) * (size // 256 + 1)
+    path = tmp_path / "a.bin"
+    path.write_bytes(data[:size])
+
+    with path.open("rb") as stream:
+        assert identity_of_file(stream) == identity_of(data[:size])
+
+
+@pytest.mark.parametrize("place", [0, 400_000, 4_900_000, -1])
+def test_a_change_where_metadata_is_changes_the_identity(place):
+    data = bytearray(5_000_000)
+    before = identity_of(bytes(data))
+    data[place] ^= 1
+
+    assert identity_of(bytes(data)) != before
+    assert identity_of(bytes(data[:-1])) != before

@@ -131,7 +131,7 @@ def test_the_undo_restores_every_byte(tmp_path, name):
 
     for outcome in (second, first):
         (undo,) = unpack_undo(outcome.undo)
-        assert undo.sha256_before == outcome.identity_before
+        assert undo.identity_before == outcome.identity_before
         path.write_bytes(undo_splice(path.read_bytes(), undo))
 
     assert path.read_bytes() == original
