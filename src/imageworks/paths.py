@@ -35,6 +35,11 @@ class AppPaths:
         return self.data_dir / "library.sqlite3"
 
     @property
+    def originals_dir(self) -> Path:
+        """First originals, where setting ``backup_place`` says ``folder``."""
+        return self.data_dir / "originals"
+
+    @property
     def profiles_dir(self) -> Path:
         """The user's own prompt profiles."""
         return self.config_dir / "profiles"

@@ -70,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command("run", "tag folders unattended: ask, write XMP, report", _RUN_SETTINGS),
     "apply": Command("apply", "write what was accepted and is not yet on disk", ("store_path",)),
     "undo": Command("undo", "put back the earlier metadata of files it wrote", ("store_path",)),
+    "backups": Command("backups", "first originals: list, put back or remove them"),
     "status": Command("status", "what waits, what runs, what failed", ("store_path",)),
     "report": Command("report", "write a run's reports again", _REPORT_SETTINGS),
     "metrics": Command("metrics", "compare past runs by model and profile", ("metrics_path",)),

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.metadata.refusal import refusal
@@ -22,7 +23,6 @@ from imageworks.text import show_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from imageworks.errors import MetadataError
     from imageworks.metadata.source import Source
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _TEMPORARY = re.compile(r"\..*\.ptag-(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 _MAX_NAME_BYTES = 255
 _SPARE_BYTES = 4 * 1024 * 1024
-_BACKUP_ENDING = "_original"
+BACKUP_ENDING = "_original"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -43,17 +43,25 @@ class ReplaceOptions:
     """How files are replaced.
 
     Attributes:
-        keeps_original: The first original stays beside the file as ``NAME.EXT_original``.
+        keeps_original: The first original is kept; see `backup_path`.
         preserves_mtime: The modification time stays.
+        backup_root: The folder for first originals; None: beside the file.
     """
 
     keeps_original: bool
     preserves_mtime: bool
+    backup_root: Path | None = None
 
 
-def backup_path(path: Path) -> Path:
-    """Where a file's first original is kept."""
-    return path.with_name(path.name + _BACKUP_ENDING)
+def backup_path(path: Path, root: Path | None = None) -> Path:
+    """Where a file's first original is kept: ``NAME.EXT_original``, which no scanner takes up.
+
+    Args:
+        path: The file, absolute.
+        root: A folder that mirrors the files' own folders; None: beside the file.
+    """
+    folder = path.parent if root is None else root / path.parent.relative_to(path.anchor)
+    return folder / (path.name + BACKUP_ENDING)
 
 
 def check_replaceable(source: Source) -> None:
@@ -152,7 +160,7 @@ def staged_file(path: Path, data: bytes, like: os.stat_result) -> Iterator[Calla
 
 
 def _take_place(source: Source, temporary: Path, options: ReplaceOptions) -> None:
-    backup = _keep_original(source) if options.keeps_original else None
+    backup = _keep_original(source, options.backup_root) if options.keeps_original else None
     try:
         source.check_unchanged()
         temporary.replace(source.path)
@@ -268,20 +276,18 @@ def _attributes(path: Path) -> set[tuple[str, bytes]]:
         raise
 
 
-def _keep_original(source: Source) -> Path | None:
+def _keep_original(source: Source, root: Path | None) -> Path | None:
     """Gives the original its second name; None where there is one already.
 
-    The original itself is kept, not a copy: the replacement is a new file, so the old one lives on
-    under the backup's name alone, its times and attributes with it.
+    Beside the file the original itself is kept, not a copy: the replacement is a new file, so the
+    old one lives on under the backup's name alone, its times and attributes with it.
     """
-    backup = backup_path(source.path)
+    backup = backup_path(source.path, root)
     if os.path.lexists(backup):
         return None
-    try:
-        os.link(source.path, backup)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
+    if root is not None:
+        backup.parent.mkdir(parents=True, exist_ok=True)
+    if root is not None or not _is_linked(source.path, backup):
 
         def set_attributes(copy: Path) -> None:
             shutil.copystat(source.path, copy)
@@ -290,6 +296,17 @@ def _keep_original(source: Source) -> Path | None:
             _give_name(copy, backup)
     sync_folder(backup)
     return backup
+
+
+def _is_linked(path: Path, backup: Path) -> bool:
+    """Makes the second name; False where the file system has no hard links."""
+    try:
+        os.link(path, backup)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    return True
 
 
 def _is_own_backup(source: Source) -> bool:

@@ -17,6 +17,7 @@ from imageworks.metadata.replace import (
 )
 from imageworks.metadata.source import has_bytes, identity_of_file, read_source
 from imageworks.metadata.splice import FileUndo, undo_splice, unpack_undo
+from imageworks.paths import app_paths
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -99,9 +100,10 @@ def _put_back(undo: FileUndo, *, preserves_mtime: bool) -> None:
 
 def _drop_backup(path: Path, restored: bytes) -> None:
     """Removes the first original's copy once the file itself is that original again."""
-    backup = backup_path(path)
-    with contextlib.suppress(FileNotFoundError):
-        with open(backup, "rb") as stream:  # noqa: PTH123  # read only
-            is_same = has_bytes(stream, restored)
-        if is_same:
-            backup.unlink()
+    for root in (None, app_paths().originals_dir):
+        backup = backup_path(path, root)
+        with contextlib.suppress(FileNotFoundError):
+            with open(backup, "rb") as stream:  # noqa: PTH123  # read only
+                is_same = has_bytes(stream, restored)
+            if is_same:
+                backup.unlink()

@@ -21,6 +21,7 @@ from imageworks.metadata.sidecar import SidecarNames
 from imageworks.metadata.source import Source, identity_of, read_source
 from imageworks.metadata.splice import FileUndo, invert_splices, pack_undo
 from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
+from imageworks.paths import app_paths
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class PersonalMetadataWriter:
         self._planner = Planner(config, clock, SidecarNames())
         self._can_use_sidecar = config.sidecar != "never"
         self._options = ReplaceOptions(
-            keeps_original=config.backup_originals, preserves_mtime=config.preserve_mtime
+            keeps_original=config.backup_originals,
+            preserves_mtime=config.preserve_mtime,
+            backup_root=app_paths().originals_dir if config.backup_place == "folder" else None,
         )
 
     def read(self, path: Path) -> ExistingMetadata:

@@ -12,7 +12,6 @@ from imageworks.store.records import (
     PendingWrite,
     choice_of_row,
     existing_from_json,
-    existing_to_json,
     moment,
     stored_path,
     tags_to_json,
@@ -230,11 +229,11 @@ class Decisions:
             connection.execute(
                 "UPDATE decision SET write_state='conflict' WHERE id=?", (write.decision_id,)
             )
-            connection.execute(
-                "UPDATE suggestion SET existing=? WHERE id="
-                "(SELECT suggestion_id FROM image WHERE id=?)",
-                (existing_to_json(present), write.image_id),
-            )
+            row = connection.execute(
+                "SELECT suggestion_id FROM image WHERE id=?", (write.image_id,)
+            ).fetchone()
+            if row["suggestion_id"] is not None:
+                self._library.suggestions.record_existing(row["suggestion_id"], present)
             connection.execute(
                 "UPDATE image SET state=?, state_at=?, decision_id=NULL, reason='conflict',"
                 " reason_text=? WHERE id=? AND decision_id=?",

@@ -192,7 +192,7 @@ class Images:
             where.append(f"i.state IN ({','.join('?' * len(listed))})")
             values += [str(state) for state in listed]
         if folders:
-            clause, folder_values = _below(folders)
+            clause, folder_values = below(folders)
             where.append(clause)
             values += folder_values
         condition = f"WHERE {' AND '.join(where)}" if where else ""
@@ -207,7 +207,7 @@ class Images:
         """How many images are in each state, in or below some folders; from the tally."""
         condition, values = "", list[bytes | int]()
         if folders:
-            clause, values = _below(folders, with_files=False)
+            clause, values = below(folders, with_files=False)
             condition = f"WHERE {clause}"
         rows = self._library.connection.execute(
             "SELECT t.state, sum(t.n) AS n FROM tally t JOIN folder f ON f.id = t.folder_id"  # noqa: S608  # built from fixed parts
@@ -275,7 +275,8 @@ def _implied_state(row: sqlite3.Row) -> ImageState:
             return ImageState.SUGGESTED if has_suggestion else ImageState.DISCOVERED
 
 
-def _below(folders: Sequence[Path], *, with_files: bool = True) -> tuple[str, list[bytes | int]]:
+def below(folders: Sequence[Path], *, with_files: bool = True) -> tuple[str, list[bytes | int]]:
+    """SQL for images (``i``) in or below folders (``f``), with its parameters."""
     clauses, values = [], list[bytes | int]()
     for folder in folders:
         path = os.fsencode(folder)

@@ -15,6 +15,7 @@ from imageworks.store.outcomes import Outcomes
 from imageworks.store.queue import WorkQueue
 from imageworks.store.runs import Runs
 from imageworks.store.schema import APPLICATION_ID, MIGRATIONS, OLDEST_SQLITE
+from imageworks.store.search import Search
 from imageworks.store.session import SessionMemory
 from imageworks.store.suggestions import Suggestions
 from imageworks.text import show_path
@@ -54,6 +55,7 @@ class Library:
         self.runs = Runs(self)
         self.outcomes = Outcomes(self)
         self.session = SessionMemory(self)
+        self.search = Search(self)
 
     @property
     def connection(self) -> sqlite3.Connection:

@@ -13,7 +13,11 @@ APPLICATION_ID = 0x50544147
 
 OLDEST_SQLITE = (3, 37, 0)
 
-_VERSION_1 = """
+KEYWORD_MARK = "\ue000"
+"""Stands between keywords in the full-text index: a word of its own to its tokenizer, which takes
+private-use characters for letters (sqlite.org, "SQLite FTS5 Extension", section 4.3.1)."""
+
+_VERSION_1 = f"""
 CREATE TABLE folder(
   id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, mtime_ns INTEGER) STRICT;
 CREATE TABLE image(
@@ -30,8 +34,8 @@ CREATE INDEX image_content ON image(content) WHERE content IS NOT NULL;
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
   created INTEGER NOT NULL, started INTEGER, ended INTEGER, worked_ms INTEGER NOT NULL DEFAULT 0,
-  config TEXT NOT NULL, options TEXT NOT NULL DEFAULT '{}',
-  totals TEXT NOT NULL DEFAULT '{}', message TEXT NOT NULL DEFAULT '') STRICT;
+  config TEXT NOT NULL, options TEXT NOT NULL DEFAULT '{{}}',
+  totals TEXT NOT NULL DEFAULT '{{}}', message TEXT NOT NULL DEFAULT '') STRICT;
 CREATE INDEX run_status ON run(status, id);
 CREATE TABLE suggestion(
   id INTEGER PRIMARY KEY, image_id INTEGER NOT NULL REFERENCES image,
@@ -39,7 +43,10 @@ CREATE TABLE suggestion(
   fingerprint TEXT NOT NULL, backend TEXT NOT NULL, base_url TEXT NOT NULL, models TEXT NOT NULL,
   profile TEXT NOT NULL, caption TEXT NOT NULL, keywords TEXT NOT NULL, description TEXT NOT NULL,
   keyword_json TEXT NOT NULL, notes TEXT NOT NULL, answers TEXT NOT NULL, existing TEXT NOT NULL,
-  timing TEXT NOT NULL, duration_ms INTEGER NOT NULL) STRICT;
+  timing TEXT NOT NULL, duration_ms INTEGER NOT NULL, confidence REAL,
+  new_keywords INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX suggestion_confidence ON suggestion(id, confidence, new_keywords);
+CREATE INDEX suggestion_models ON suggestion(models);
 CREATE INDEX suggestion_image ON suggestion(image_id, id);
 CREATE INDEX suggestion_asked ON suggestion(content, fingerprint);
 CREATE TABLE decision(
@@ -85,14 +92,37 @@ CREATE TABLE lease(
   id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, host TEXT NOT NULL,
   started INTEGER NOT NULL, heartbeat INTEGER NOT NULL, activity TEXT NOT NULL) STRICT;
 CREATE TABLE memory(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE VIEW words AS SELECT i.id AS id,
+  CASE WHEN d.id IS NULL THEN s.caption ELSE json_extract(d.tags, '$.caption') END AS caption,
+  CASE WHEN d.id IS NULL THEN '{KEYWORD_MARK} ' || coalesce((SELECT group_concat(
+      value, ' {KEYWORD_MARK} ') FROM json_each(s.existing, '$.keywords')), '') ||
+      ' {KEYWORD_MARK} ' || replace(s.keywords, char(10), ' {KEYWORD_MARK} ') || ' {KEYWORD_MARK}'
+    ELSE '{KEYWORD_MARK} ' || coalesce((SELECT group_concat(json_extract(value, '$.keyword'),
+      ' {KEYWORD_MARK} ') FROM json_each(d.tags, '$.keywords')), '') || ' {KEYWORD_MARK}'
+    END AS keywords,
+  CASE WHEN d.id IS NULL THEN s.description ELSE json_extract(d.tags, '$.description') END
+    AS description
+FROM image i JOIN suggestion s ON s.id = i.suggestion_id
+  LEFT JOIN decision d ON d.id = i.decision_id AND d.kind = 'accept';
 CREATE VIRTUAL TABLE fts USING fts5(caption, keywords, description,
-  content='suggestion', content_rowid='id', tokenize="unicode61 remove_diacritics 2");
-CREATE TRIGGER suggestion_ai AFTER INSERT ON suggestion BEGIN
-  INSERT INTO fts(rowid, caption, keywords, description)
-    VALUES (new.id, new.caption, new.keywords, new.description); END;
-CREATE TRIGGER suggestion_ad AFTER DELETE ON suggestion BEGIN
+  content='words', content_rowid='id', tokenize="unicode61 remove_diacritics 2");
+CREATE TRIGGER words_bu BEFORE UPDATE OF suggestion_id, decision_id ON image BEGIN
   INSERT INTO fts(fts, rowid, caption, keywords, description)
-    VALUES ('delete', old.id, old.caption, old.keywords, old.description); END;
+    SELECT 'delete', id, caption, keywords, description FROM words WHERE id = old.id; END;
+CREATE TRIGGER words_au AFTER UPDATE OF suggestion_id, decision_id ON image BEGIN
+  INSERT INTO fts(rowid, caption, keywords, description)
+    SELECT id, caption, keywords, description FROM words WHERE id = new.id; END;
+CREATE TRIGGER words_bd BEFORE DELETE ON image BEGIN
+  INSERT INTO fts(fts, rowid, caption, keywords, description)
+    SELECT 'delete', id, caption, keywords, description FROM words WHERE id = old.id; END;
+CREATE TRIGGER existing_bu BEFORE UPDATE OF existing ON suggestion BEGIN
+  INSERT INTO fts(fts, rowid, caption, keywords, description)
+    SELECT 'delete', w.id, w.caption, w.keywords, w.description FROM words w
+    JOIN image i ON i.id = w.id WHERE i.id = old.image_id AND i.suggestion_id = old.id; END;
+CREATE TRIGGER existing_au AFTER UPDATE OF existing ON suggestion BEGIN
+  INSERT INTO fts(rowid, caption, keywords, description)
+    SELECT w.id, w.caption, w.keywords, w.description FROM words w
+    JOIN image i ON i.id = w.id WHERE i.id = new.image_id AND i.suggestion_id = new.id; END;
 CREATE TABLE tally(
   folder_id INTEGER NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL,
   PRIMARY KEY(folder_id, state)) STRICT, WITHOUT ROWID;

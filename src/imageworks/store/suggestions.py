@@ -17,10 +17,12 @@ from imageworks.store.records import (
     keywords_to_json,
     moment,
 )
+from imageworks.text import fold
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from imageworks.models import ExistingMetadata, Keyword
     from imageworks.store.library import Library
 
 
@@ -37,8 +39,8 @@ class Suggestions:
             row = connection.execute(
                 "INSERT INTO suggestion(image_id, run_id, created, content, fingerprint, backend,"
                 " base_url, models, profile, caption, keywords, description, keyword_json, notes,"
-                " answers, existing, timing, duration_ms)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                " answers, existing, timing, duration_ms, confidence, new_keywords)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
                 (
                     *(image_id, run_id, self._library.now_ms(), new.content_id, new.fingerprint),
                     *(new.backend, new.base_url, json.dumps(dict(new.models)), new.prompt_profile),
@@ -49,6 +51,8 @@ class Suggestions:
                     existing_to_json(new.existing),
                     json.dumps(dict(new.timing_s)),
                     round(new.duration_s * 1000),
+                    _confidence(tags),
+                    _new_keywords(tags.keywords, new.existing),
                 ),
             ).fetchone()
             suggestion_id = int(row["id"])
@@ -67,6 +71,18 @@ class Suggestions:
             "SELECT * FROM suggestion WHERE id=?", (suggestion_id,)
         ).fetchone()
         return None if row is None else _stored(row)
+
+    def record_existing(self, suggestion_id: int, existing: ExistingMetadata) -> None:
+        """Takes note of what the file says by now."""
+        with self._library.transaction() as connection:
+            row = connection.execute(
+                "SELECT keyword_json FROM suggestion WHERE id=?", (suggestion_id,)
+            ).fetchone()
+            new_keywords = _new_keywords(keywords_from_json(row["keyword_json"]), existing)
+            connection.execute(
+                "UPDATE suggestion SET existing=?, new_keywords=? WHERE id=?",
+                (existing_to_json(existing), new_keywords, suggestion_id),
+            )
 
     def find_asked(self, content_id: str, fingerprint: str) -> StoredSuggestion | None:
         """The newest suggestion for this picture data that was asked in this same way."""
@@ -93,6 +109,18 @@ class Suggestions:
                     *(answer.prompt_tokens, answer.completion_tokens),
                 ),
             )
+
+
+def _confidence(tags: Tags) -> float | None:
+    """The mean of the keywords' scores, 0 to 1, where any are known."""
+    scores = [keyword.score for keyword in tags.keywords if keyword.score is not None]
+    return sum(scores) / len(scores) if scores else None
+
+
+def _new_keywords(keywords: tuple[Keyword, ...], existing: ExistingMetadata) -> int:
+    """How many of the keywords the file does not have."""
+    known = {fold(text) for text in existing.keywords}
+    return sum(fold(keyword.text) not in known for keyword in keywords)
 
 
 def _stored(row: sqlite3.Row) -> StoredSuggestion:

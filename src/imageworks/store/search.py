@@ -1,0 +1,146 @@
+"""Finds images: a filter's criteria become SQL with parameters, and full-text phrases.
+
+What a person typed is only ever a parameter, or a quoted string inside a full-text query
+(sqlite.org, "SQLite FTS5 Extension", section 3.1), so that none of it is syntax.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from imageworks.models import ImageState
+from imageworks.store.criteria import FilterKey, ImageQuery, SortOrder
+from imageworks.store.images import below
+from imageworks.store.schema import KEYWORD_MARK
+from imageworks.text import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from imageworks.store.criteria import Criterion
+    from imageworks.store.library import Library
+
+_SHORTEST_PREFIX = 3
+_IN_FTS = "i.id IN (SELECT rowid FROM fts WHERE fts MATCH ?)"
+_CONDITIONS = {
+    FilterKey.FOLDER: "i.folder_id IN (SELECT id FROM folder WHERE instr(folded(path), ?))",
+    FilterKey.NAME: "instr(folded(i.name), ?)",
+    FilterKey.MODEL: "i.suggestion_id IN (SELECT x.id FROM suggestion x WHERE x.models IN"
+    " (SELECT y.models FROM (SELECT DISTINCT models FROM suggestion) y, json_each(y.models) m"
+    " WHERE instr(folded(m.value), ?)))",
+    FilterKey.FAILED: "(i.state = 'failed' AND instr(folded(i.reason), ?))",
+}
+_FLAGS = {
+    # What the file lacked when the suggestion was made: an accept would add it.
+    "changed": "i.suggestion_id IN (SELECT id FROM suggestion WHERE new_keywords > 0)",
+    "draft": "i.id IN (SELECT image_id FROM draft)",
+}
+_STATE_RANK = " ".join(f"WHEN '{state}' THEN {rank}" for rank, state in enumerate(ImageState))
+_CONFIDENCE = "(SELECT confidence FROM suggestion WHERE id = i.suggestion_id)"
+_ORDERS = {
+    SortOrder.FOUND: "i.id",
+    SortOrder.NAME: "CAST(i.name AS TEXT) COLLATE NOCASE, f.path, i.id",
+    SortOrder.NEWEST: "i.taken DESC NULLS LAST, i.id",
+    SortOrder.OLDEST: "i.taken NULLS LAST, i.id",
+    SortOrder.STATE: f"CASE i.state {_STATE_RANK} END, i.id",
+    SortOrder.UNSURE: f"{_CONFIDENCE} NULLS LAST, i.id",
+    SortOrder.SURE: f"{_CONFIDENCE} DESC NULLS LAST, i.id",
+}
+
+
+class Search:
+    """The library's images by what a person asks for. See `Library`."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        library.connection.create_function("folded", 1, _folded, deterministic=True)
+
+    def ids(
+        self,
+        query: ImageQuery = ImageQuery(),  # noqa: B008  # frozen
+        *,
+        states: Iterable[ImageState] = (),
+        folders: Sequence[Path] = (),
+        order: SortOrder = SortOrder.FOUND,
+    ) -> list[int]:
+        """Ids of the images that meet all criteria, in some states, in or below some folders.
+
+        Args:
+            query: The criteria.
+            states: Any of these; all when empty.
+            folders: Folders or files; the whole library when empty.
+            order: The order of the ids.
+        """
+        where: list[str] = []
+        values: list[bytes | int | str] = []
+        for wanted in (list(states), _wanted_states(query)):
+            if wanted:
+                where.append(f"i.state IN ({','.join('?' * len(wanted))})")
+                values += [str(state) for state in wanted]
+        if folders:
+            clause, folder_values = below(folders)
+            where.append(clause)
+            values += folder_values
+        for criterion in query.criteria:
+            if criterion.key is FilterKey.STATE and not criterion.is_negated:
+                continue  # among the wanted states
+            clause, value = _condition(criterion)
+            where.append(f"NOT ({clause})" if criterion.is_negated else clause)
+            values += value
+        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        rows = self._library.connection.execute(
+            "SELECT i.id FROM image i JOIN folder f ON f.id = i.folder_id"  # noqa: S608  # fixed parts
+            f" {condition} ORDER BY {_ORDERS[order]}",
+            values,
+        )
+        return [row[0] for row in rows]
+
+
+def _wanted_states(query: ImageQuery) -> list[str]:
+    return [
+        criterion.value
+        for criterion in query.criteria
+        if criterion.key is FilterKey.STATE and not criterion.is_negated
+    ]
+
+
+def _condition(criterion: Criterion) -> tuple[str, list[str]]:
+    match criterion.key:
+        case FilterKey.TEXT:
+            return _IN_FTS, [_text_match(criterion)]
+        case FilterKey.CAPTION:
+            return _IN_FTS, [f"caption : {_quoted(criterion.value)}"]
+        case FilterKey.KEYWORD:
+            return _IN_FTS, [f"keywords : {_keyword_match(criterion.value)}"]
+        case FilterKey.STATE:
+            return "i.state = ?", [criterion.value]
+        case FilterKey.IS:
+            return _FLAGS[criterion.value], []
+        case _:
+            return _CONDITIONS[criterion.key], [fold(criterion.value)]
+
+
+def _text_match(criterion: Criterion) -> str:
+    may_go_on = not criterion.is_phrase and len(criterion.value) >= _SHORTEST_PREFIX
+    return f"{_quoted(criterion.value)}{' *' if may_go_on else ''}"
+
+
+def _keyword_match(value: str) -> str:
+    """A whole keyword stands between two marks; with ``*`` at its end only its start does."""
+    if value.endswith("*"):
+        return f"{_quoted(f'{KEYWORD_MARK} {value}')} *"
+    return _quoted(f"{KEYWORD_MARK} {value} {KEYWORD_MARK}")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _folded(value: bytes | str | None) -> str:
+    """A name or word as it is compared; what is not UTF-8 in a name matches nothing."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else os.fsencode(value).decode("utf-8", "replace")
+    return text.lower() if text.isascii() and text.isprintable() else fold(text)
