@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
 from imageworks.models import DecisionKind, ExistingMetadata, ImageState, Tags
+from imageworks.review.filters import filter_text, parse_filter
 from imageworks.review.merge import choice_of, proposed_tags
+from imageworks.store.criteria import ImageQuery, SortOrder
 from imageworks.store.records import ImageRow
 from imageworks.text import clean_text
 
@@ -22,11 +25,15 @@ if TYPE_CHECKING:
     from imageworks.store.library import Library
     from imageworks.store.records import Choice
 
+logger = logging.getLogger(__name__)
+
 UNDO_WINDOW_S = 4.0
 """How long an accepted image waits for its write, so that a slip of the finger costs nothing."""
 
 _CURSOR_KEY = "review.cursor"
 _FILTER_KEY = "review.filter"
+_QUERY_KEY = "review.query"
+_ORDER_KEY = "review.order"
 _FOLDERS_KEY = "review.folders"
 _LOOK_AHEAD = 200
 
@@ -121,9 +128,16 @@ class ReviewSession:
         self._undoable: list[_Undoable] = []
         self.folders = tuple(folders)
 
-    def image_ids(self, state_filter: StateFilter = StateFilter.ALL) -> list[int]:
-        """The images to show, in the order of their discovery."""
-        return self._library.images.ids(states=state_filter.states, folders=self.folders)
+    def image_ids(
+        self,
+        state_filter: StateFilter = StateFilter.ALL,
+        query: ImageQuery = ImageQuery(),  # noqa: B008  # frozen
+        order: SortOrder = SortOrder.FOUND,
+    ) -> list[int]:
+        """The images to show: those of the state filter that meet the query as well."""
+        return self._library.search.ids(
+            query, states=state_filter.states, folders=self.folders, order=order
+        )
 
     def rows(self, image_ids: Sequence[int]) -> list[ImageRow]:
         """The images as a list shows them."""
@@ -256,6 +270,21 @@ class ReviewSession:
         name = self._library.session.recall(_FILTER_KEY)
         known = StateFilter.__members__
         return (int(cursor) if cursor.isdigit() else None), known.get(name, StateFilter.ALL)
+
+    def remember_search(self, query: ImageQuery, order: SortOrder) -> None:
+        """Keeps the typed filter and the order for the next session."""
+        self._library.session.remember(_QUERY_KEY, filter_text(query))
+        self._library.session.remember(_ORDER_KEY, order.name)
+
+    def remembered_search(self) -> tuple[ImageQuery, SortOrder]:
+        """The last session's filter and order; none where this program does not know them."""
+        name = self._library.session.recall(_ORDER_KEY)
+        order = SortOrder.__members__.get(name, SortOrder.FOUND)
+        try:
+            return parse_filter(self._library.session.recall(_QUERY_KEY)), order
+        except UsageError as error:
+            logger.info("The remembered filter is left out: %s", error)
+            return ImageQuery(), order
 
     def close(self) -> None:
         """Ends the session: what waits in the undo window is written at once."""

@@ -14,10 +14,10 @@ APPLICATION_ID = 0x50544147
 OLDEST_SQLITE = (3, 37, 0)
 
 KEYWORD_MARK = "\ue000"
-"""Stands between keywords in the full-text index: a word of its own to its tokenizer, which takes
-private-use characters for letters (sqlite.org, "SQLite FTS5 Extension", section 4.3.1)."""
+"""Stands between keywords in the full-text index (``char(57344)`` below): a word to its tokenizer,
+which takes private-use characters for letters (sqlite.org, "SQLite FTS5 Extension", 4.3.1)."""
 
-_VERSION_1 = f"""
+_VERSION_1 = """
 CREATE TABLE folder(
   id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, mtime_ns INTEGER) STRICT;
 CREATE TABLE image(
@@ -34,8 +34,8 @@ CREATE INDEX image_content ON image(content) WHERE content IS NOT NULL;
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
   created INTEGER NOT NULL, started INTEGER, ended INTEGER, worked_ms INTEGER NOT NULL DEFAULT 0,
-  config TEXT NOT NULL, options TEXT NOT NULL DEFAULT '{{}}',
-  totals TEXT NOT NULL DEFAULT '{{}}', message TEXT NOT NULL DEFAULT '') STRICT;
+  config TEXT NOT NULL, options TEXT NOT NULL DEFAULT '{}',
+  totals TEXT NOT NULL DEFAULT '{}', message TEXT NOT NULL DEFAULT '') STRICT;
 CREATE INDEX run_status ON run(status, id);
 CREATE TABLE suggestion(
   id INTEGER PRIMARY KEY, image_id INTEGER NOT NULL REFERENCES image,
@@ -94,12 +94,13 @@ CREATE TABLE lease(
 CREATE TABLE memory(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE VIEW words AS SELECT i.id AS id,
   CASE WHEN d.id IS NULL THEN s.caption ELSE json_extract(d.tags, '$.caption') END AS caption,
-  CASE WHEN d.id IS NULL THEN '{KEYWORD_MARK} ' || coalesce((SELECT group_concat(
-      value, ' {KEYWORD_MARK} ') FROM json_each(s.existing, '$.keywords')), '') ||
-      ' {KEYWORD_MARK} ' || replace(s.keywords, char(10), ' {KEYWORD_MARK} ') || ' {KEYWORD_MARK}'
-    ELSE '{KEYWORD_MARK} ' || coalesce((SELECT group_concat(json_extract(value, '$.keyword'),
-      ' {KEYWORD_MARK} ') FROM json_each(d.tags, '$.keywords')), '') || ' {KEYWORD_MARK}'
-    END AS keywords,
+  char(57344, 32) || CASE WHEN d.id IS NULL THEN
+      coalesce((SELECT group_concat(value, char(32, 57344, 32))
+        FROM json_each(s.existing, '$.keywords')), '') || char(32, 57344, 32) ||
+      replace(s.keywords, char(10), char(32, 57344, 32))
+    ELSE coalesce((SELECT group_concat(json_extract(value, '$.keyword'), char(32, 57344, 32))
+      FROM json_each(d.tags, '$.keywords')), '')
+    END || char(32, 57344) AS keywords,
   CASE WHEN d.id IS NULL THEN s.description ELSE json_extract(d.tags, '$.description') END
     AS description
 FROM image i JOIN suggestion s ON s.id = i.suggestion_id
