@@ -59,6 +59,11 @@ class WorkQueue:
 
     def claim(self, run_id: int, limit: int) -> list[WorkItem]:
         """A run's next images, marked as under way."""
+        waiting = self._library.connection.execute(
+            "SELECT 1 FROM work WHERE run_id=? AND is_claimed=0 LIMIT 1", (run_id,)
+        ).fetchone()
+        if waiting is None:
+            return []  # looking takes no lock
         with self._library.transaction() as connection:
             rows = connection.execute(
                 "SELECT w.*, i.name, i.format, f.path AS folder FROM work w"
