@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from imageworks.models import Tags
+from imageworks.review.filters import parse_filter
 from imageworks.review.merge import typed_keywords
 from imageworks.review.session import ReviewSession
 from imageworks.tui.listing import ImageListing
@@ -37,6 +38,8 @@ class Driver(Protocol):
     async def next(self) -> None: ...
     async def next_undecided(self) -> None: ...
     async def change_filter(self) -> None: ...
+    async def search(self, text: str) -> None: ...
+    async def change_order(self) -> None: ...
     async def take_model(self) -> None: ...
     async def write(self, field: str, text: str) -> None: ...
     async def leave_and_return(self) -> None: ...
@@ -92,6 +95,17 @@ class HeadlessDriver:
         self._listing.set_filter(self._listing.state_filter.next())
         self._load()
 
+    async def search(self, text: str) -> None:
+        query = parse_filter(text)
+        self._keep_draft()
+        self._listing.set_query(query)
+        self._load()
+
+    async def change_order(self) -> None:
+        self._keep_draft()
+        self._listing.set_order(self._listing.order.next())
+        self._load()
+
     async def take_model(self) -> None:
         card = self._session.card(self._id())
         assert card is not None
@@ -114,6 +128,7 @@ class HeadlessDriver:
     async def leave_and_return(self) -> None:
         self._keep_draft()
         self._session.remember_place(self._listing.current_id, self._listing.state_filter)
+        self._session.remember_search(self._listing.query, self._listing.order)
         self._session.close()
         self._open()
 
@@ -133,6 +148,7 @@ class HeadlessDriver:
         self._session = ReviewSession(self.made.library, self.made.config)
         self._listing = ImageListing(self._session, time.monotonic)
         cursor_id, state_filter = self._session.remembered_place()
+        self._listing.query, self._listing.order = self._session.remembered_search()
         self._listing.set_filter(state_filter)
         if cursor_id is not None:
             self._listing.move_to_id(cursor_id)
@@ -197,6 +213,12 @@ class ScreenDriver:
 
     async def change_filter(self) -> None:
         await self._press("f")
+
+    async def search(self, text: str) -> None:
+        await self._press("/", *text, "enter")
+
+    async def change_order(self) -> None:
+        await self._press("o")
 
     async def take_model(self) -> None:
         await self._press("x")

@@ -142,6 +142,22 @@ async def rejected_image_can_be_accepted_after_all(driver: Driver) -> None:
     assert driver.made.states()["a.jpg"] is ImageState.ACCEPTED
 
 
+async def typed_filter_and_order_narrow_the_list_and_come_back(driver: Driver) -> None:
+    await driver.next()
+    await driver.search("state:ready -kw:boat")
+    await driver.change_order()  # by name
+    await driver.change_order()  # newest first; none has a date
+
+    assert driver.listed() == ["b.jpg", "c.jpg", "d.jpg"]
+    assert driver.current() == "b.jpg"
+    await driver.accept()
+    await driver.next()
+    await driver.leave_and_return()
+    assert driver.listed() == ["c.jpg", "d.jpg"]
+    assert driver.current() == "d.jpg"
+    assert driver.made.states()["b.jpg"] is ImageState.ACCEPTED
+
+
 STORIES = (
     accept_two_edit_one_reject_one,
     accept_goes_to_the_next_image_to_review,
@@ -149,6 +165,7 @@ STORIES = (
     undo_gives_back_what_was_typed,
     skip_leaves_the_image_without_a_write,
     filter_to_review_hides_what_is_decided,
+    typed_filter_and_order_narrow_the_list_and_come_back,
     draft_survives_moving_away_and_a_new_session,
     new_session_starts_where_the_last_one_stopped,
     the_files_own_words_come_first_and_stay,

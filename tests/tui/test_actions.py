@@ -22,6 +22,7 @@ from imageworks.tui.widgets.key_bar import MAX_KEYS
 SCREENS = {
     Scope.LIST: ReviewScreen,
     Scope.TEXT: ReviewScreen,
+    Scope.PROMPT: ReviewScreen,
     Scope.METRICS: MetricsScreen,
     Scope.DIALOG: HelpScreen,
 }

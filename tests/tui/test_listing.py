@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imageworks.models import ImageState
+from imageworks.review.filters import parse_filter
 from imageworks.review.session import ReviewSession, StateFilter
+from imageworks.store.criteria import SortOrder
 from imageworks.tui.listing import PAGE_ROWS, ImageListing
 
 if TYPE_CHECKING:
@@ -174,3 +176,60 @@ def test_rows_come_page_by_page_and_few_pages_are_kept(
         assert listing.row(position) is not None
 
     assert asked == [PAGE_ROWS] * 4
+
+
+def test_query_goes_to_the_image_or_the_next_that_meets_it(listing: ImageListing) -> None:
+    listing.move_to(1)
+    listing.set_query(parse_filter("hill"))
+    assert (listing.ids, listing.current_id) == ([3], 3)
+    listing.set_query(parse_filter(""))
+    assert listing.current_id == 3
+
+
+def test_query_in_another_order_goes_on_from_the_cursor(listing: ImageListing) -> None:
+    listing.set_order(SortOrder.STATE)
+    assert listing.ids == [5, 1, 2, 3, 4]
+    listing.move_to(2)
+
+    listing.set_query(parse_filter("state:new kw:hill"))
+    assert listing.ids == []
+    listing.set_query(parse_filter(""))
+    assert listing.position == 0
+    listing.move_to(2)
+    listing.set_query(parse_filter("-kw:cat"))
+    assert (listing.ids, listing.current_id) == ([5, 1, 3, 4], 3)
+    listing.move_to(3)
+    listing.set_query(parse_filter("boat"))
+    assert listing.current_id == 1
+
+
+def test_order_keeps_the_image_under_the_cursor(listing: ImageListing) -> None:
+    listing.move_to(4)
+    listing.set_order(SortOrder.STATE)
+
+    assert (listing.position, listing.current_id) == (0, 5)
+
+
+def test_image_that_leaves_another_order_keeps_its_place_until_the_cursor_leaves_it(
+    listing: ImageListing, session: ReviewSession
+) -> None:
+    listing.set_order(SortOrder.NAME)
+    listing.set_query(parse_filter("state:ready"))
+    listing.move_to(1)
+    session.reject(2)
+
+    listing.refresh()
+
+    assert listing.ids == [1, 2, 3, 4]
+    assert listing.current_id == 2
+
+
+def test_order_by_state_is_brought_up_to_date(
+    listing: ImageListing, session: ReviewSession
+) -> None:
+    listing.set_order(SortOrder.STATE)
+    session.reject(1)
+
+    listing.refresh()
+
+    assert listing.ids == [5, 2, 3, 4, 1]

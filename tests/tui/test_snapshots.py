@@ -21,6 +21,8 @@ SCREENS = {
     "review_wide": ((120, 36), ["j", "a", "j", "r", "k", "k"]),
     "review_80x24": ((80, 24), ["j"]),
     "editing_80x24": ((80, 24), ["j", "t"]),
+    "filter_80x24": ((80, 24), ["/", *"-kw:boat", "enter", "o", "/", *"kw:cat"]),
+    "filtered_80x24": ((80, 24), ["/", *"-kw:boat", "enter", "o"]),
     "review_40x10": ((40, 10), []),
     "help": ((100, 40), ["?"]),
     "batch_dialog": ((80, 24), ["b"]),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.engine.asking import Asker, ReadyImage
 from imageworks.engine.gate import BackendGate
+from imageworks.engine.limiter import Limiter, MeasuredEngine
 from imageworks.engine.progress import Progress, RateMeter
 from imageworks.engine.reporting import RunReporter, collect_metrics
 from imageworks.engine.scanning import RunScan
@@ -34,6 +35,7 @@ _TOTALS_EVERY_S = 0.5
 _PATIENCE_S = 900.0
 _DRAIN_S = 20.0
 _PREPARERS = 4
+_AHEAD = 2
 
 
 class PersonalTaggerRunner:
@@ -67,7 +69,9 @@ class PersonalTaggerRunner:
         self._library = library
         self._run_row = run
         self._config = config
-        self._engine = engine
+        self._engine = MeasuredEngine(
+            engine, max_workers=config.max_workers, on_change=self._follow_limit
+        )
         self._on_progress = on_progress
         self._check_service = check
         self._ticker: asyncio.Task[None] | None = None
@@ -76,7 +80,7 @@ class PersonalTaggerRunner:
         self._asker = Asker(
             library,
             config,
-            engine,
+            self._engine,
             images=images,
             metadata=metadata,
             gate=self._gate,
@@ -85,11 +89,11 @@ class PersonalTaggerRunner:
         self._scan = RunScan(library, run, config, engine.fingerprint())
         self._stop = asyncio.Event()
         self._is_scanned = False
-        self._concurrency = max(1, engine.suggested_concurrency())
-        ahead = self._concurrency
-        if config.batch_size:
-            ahead = max(1, config.batch_size - self._concurrency)
-        self._ready: asyncio.Queue[ReadyImage] = asyncio.Queue(maxsize=ahead)
+        self._ready: asyncio.Queue[ReadyImage] = asyncio.Queue()
+        self._asking = Limiter(self._engine.limit)
+        self._held = Limiter(self._most_held())
+        self._askers: list[asyncio.Task[None]] = []
+        self._add_asker: Callable[[], asyncio.Task[None]] | None = None
         self._meter = RateMeter(time.monotonic)
         self._counts = Counter(library.outcomes.counts(run.id, is_reported=True))
         self._failures = Counter(library.outcomes.failures(run.id, is_reported=True))
@@ -135,14 +139,13 @@ class PersonalTaggerRunner:
             self._library.runs.end(self._run_row.id, status, message=message)
             reporter.close()
         return RunReporter(self._library, self._run_row, self._config).finish(
-            self._engine, concurrency=self._concurrency
+            self._engine, concurrency=self._engine.limit
         )
 
     async def _preflight(self) -> None:
         if not self._config.preflight:
             return
         probes = await self._engine.preflight()
-        self._concurrency = max(1, self._engine.suggested_concurrency())
         failed = next((probe for probe in probes if not probe.is_ok), None)
         if failed is not None:
             raise BackendError(failed.message, hint=failed.hint, reason=failed.reason)
@@ -153,14 +156,29 @@ class PersonalTaggerRunner:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._discover())]
                 workers += [group.create_task(self._prepare()) for _ in range(_PREPARERS)]
-                workers += [group.create_task(self._ask()) for _ in range(self._concurrency)]
+                self._add_asker = lambda: group.create_task(self._ask())
+                self._follow_limit()
                 await self._until_done()
-                for worker in workers:
+                self._add_asker = None
+                for worker in workers + self._askers:
                     worker.cancel()
         except* ImageworksError as errors:
             raise _first_leaf(errors) from None
         finally:
+            self._add_asker = None
             await self._gate.aclose()
+
+    def _most_held(self) -> int:
+        """Images that may be prepared or asked about at once."""
+        most = 2 * self._engine.limit + _AHEAD
+        return min(most, self._config.batch_size or most)
+
+    def _follow_limit(self) -> None:
+        """As many requests at once, and pictures ready for them, as the server is good for."""
+        self._asking.resize(self._engine.limit)
+        self._held.resize(self._most_held())
+        while self._add_asker is not None and len(self._askers) < self._engine.limit:
+            self._askers.append(self._add_asker())
 
     async def _until_done(self) -> None:
         while not self._stop.is_set():
@@ -195,17 +213,22 @@ class PersonalTaggerRunner:
 
     async def _prepare(self) -> None:
         while True:
+            await self._held.acquire()
             claimed = self._library.queue.claim(self._run_row.id, 1)
+            ready = None
+            if claimed:
+                await self._gate.wait()
+                ready = await self._guarded_prepare(claimed[0])
+            if ready is not None:
+                self._ready.put_nowait(ready)
+                continue
+            self._held.release()
             if not claimed:
                 await asyncio.sleep(_TICK_S)
-                continue
-            await self._gate.wait()
-            ready = await self._guarded_prepare(claimed[0])
-            if ready is not None:
-                await self._ready.put(ready)
 
     async def _ask(self) -> None:
         while True:
+            await self._asking.acquire()
             ready = await self._ready.get()
             try:
                 await self._asker.ask(ready)
@@ -214,6 +237,9 @@ class PersonalTaggerRunner:
             except Exception:
                 logger.exception("Internal error while asking about %s", ready.item.path)
                 self._fail_internally(ready.item)
+            finally:
+                self._held.release()
+                self._asking.release()
 
     async def _guarded_prepare(self, item: WorkItem) -> ReadyImage | None:
         try:
@@ -242,6 +268,7 @@ class PersonalTaggerRunner:
         while True:
             await asyncio.sleep(_TICK_S)
             self._report(reporter)
+            self._metrics.add_concurrency(self._engine.under_way)
             if time.monotonic() - totals_at >= _TOTALS_EVERY_S:
                 totals_at = time.monotonic()
                 self._note_progress()
@@ -276,7 +303,7 @@ class PersonalTaggerRunner:
             already_done=self._scan.left,
             images_per_s=self._meter.rate(),
             eta_s=self._meter.eta_s(total - done) if self._is_scanned else None,
-            concurrency=self._concurrency,
+            concurrency=self._engine.limit,
             is_scanning=not self._is_scanned,
             stages=metrics["stages"],
             tokens={

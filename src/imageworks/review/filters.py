@@ -84,11 +84,11 @@ def _checked(key: FilterKey, value: str) -> str:
         case FilterKey.STATE:
             state = STATE_WORDS.get(value.casefold())
             if state is None:
-                raise _unknown(f"state {shown}", STATE_WORDS)
+                raise _unknown(key, shown, STATE_WORDS)
             return str(state)
         case FilterKey.IS:
             if value.casefold() not in IS_WORDS:
-                raise _unknown(f"is:{shown}", IS_WORDS)
+                raise _unknown(key, shown, IS_WORDS)
             return value.casefold()
         case _:
             is_enough = any(map(str.isalnum, value)) if key in _FULL_TEXT else bool(value)
@@ -98,8 +98,8 @@ def _checked(key: FilterKey, value: str) -> str:
             return value
 
 
-def _unknown(what: str, known: Iterable[str]) -> UsageError:
-    message = f"The filter knows no {what}."
+def _unknown(key: FilterKey, shown: str, known: Iterable[str]) -> UsageError:
+    message = f"The filter knows no {key}:{shown}."
     return UsageError(message, hint=f"use one of: {', '.join(known)}.", reason="filter")
 
 

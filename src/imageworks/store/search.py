@@ -87,7 +87,7 @@ class Search:
             if criterion.key is FilterKey.STATE and not criterion.is_negated:
                 continue  # among the wanted states
             clause, value = _condition(criterion)
-            where.append(f"NOT ({clause})" if criterion.is_negated else clause)
+            where.append(f"({clause}) IS NOT TRUE" if criterion.is_negated else clause)
             values += value
         condition = f"WHERE {' AND '.join(where)}" if where else ""
         rows = self._library.connection.execute(
@@ -135,7 +135,8 @@ def _keyword_match(value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+    # A query ends at a NUL for SQLite, and an open quote would be an error.
+    return '"' + text.replace("\0", " ").replace('"', '""') + '"'
 
 
 def _folded(value: bytes | str | None) -> str:

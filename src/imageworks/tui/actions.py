@@ -18,6 +18,7 @@ class Scope(Enum):
 
     LIST = "In the list"
     TEXT = "While typing"
+    PROMPT = "In the filter line"
     METRICS = "On the metrics screen"
     DIALOG = "In a dialog"
 
@@ -43,10 +44,14 @@ class Action:
 
 _LIST = frozenset({Scope.LIST})
 _TEXT = frozenset({Scope.TEXT})
+_PROMPT = frozenset({Scope.PROMPT})
 _METRICS = frozenset({Scope.METRICS})
 _DIALOG = frozenset({Scope.DIALOG})
 _SCREENS = _LIST | _METRICS
 _ANYWHERE = frozenset(Scope)
+
+TYPING_SCOPES = _TEXT | _PROMPT
+"""Where keys that type a character do so."""
 
 ACTIONS: tuple[Action, ...] = (
     Action("accept", ("a",), "accept", "accept what the fields say, and go on", _LIST),
@@ -72,6 +77,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("first", ("g", "home"), "first", "first image", _LIST),
     Action("last", ("G", "end"), "last", "last image", _LIST),
     Action("filter", ("f",), "filter", "show another kind of image: all, to review, …", _LIST),
+    Action("search", ("/",), "find", "show only what matches, such as kw:heron", _LIST),
+    Action("sort", ("o",), "sort", "list in another order: by name, newest first, …", _LIST),
     Action("batch", ("b",), "batch", "ask the model about these folders", _LIST),
     Action("stop_batch", ("B",), "stop batch", "stop the batch", _SCREENS),
     Action("accept_next", ("ctrl+s",), "accept, next", "accept with this text, and go on", _TEXT),
@@ -79,6 +86,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_field", ("tab",), "next field", "next field", _LIST | _TEXT),
     Action("previous_field", ("shift+tab",), "previous field", "previous field", _LIST | _TEXT),
     Action("end_line", ("enter",), "", "end of caption or keywords: next field", _TEXT),
+    Action("apply_search", ("enter",), "show", "show what matches; all when empty", _PROMPT),
+    Action("leave_search", ("escape",), "list", "back to the list as it was", _PROMPT),
     Action("show_review", ("1", "escape"), "review", "the review screen", _SCREENS),
     Action("show_metrics", ("3", "m"), "metrics", "the metrics screen", _SCREENS),
     Action("help", ("?", "f1"), "help", "all keys", _SCREENS),
@@ -86,13 +95,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("confirm", ("enter",), "start", "say yes", _DIALOG),
     Action("close", ("escape", "q"), "close", "close without doing anything", _DIALOG),
     Action("quit", ("q", "ctrl+q"), "quit", "leave; nothing is lost", _SCREENS),
-    Action("quit_now", ("ctrl+q",), "quit", "leave; nothing is lost", _TEXT | _DIALOG),
+    Action("quit_now", ("ctrl+q",), "quit", "leave; nothing is lost", TYPING_SCOPES | _DIALOG),
 )
 """In the order in which help lists them."""
 
 _FOOTERS = {
     Scope.LIST: ("accept", "reject", "skip", "undo", "edit_caption", "batch", "help", "quit"),
     Scope.TEXT: ("accept_next", "leave_text", "next_field", "palette", "quit_now"),
+    Scope.PROMPT: ("apply_search", "leave_search", "palette", "quit_now"),
     Scope.METRICS: ("show_review", "stop_batch", "help", "quit"),
     Scope.DIALOG: ("confirm", "close"),
 }
@@ -179,7 +189,7 @@ def _with_keys(action: Action, text: str) -> Action:
             message = f"Setting keymap gives {action.name} the key {one_line(key)!r}."
             hint = "use a character, ctrl+LETTER, f1 to f12, or a name such as enter, tab, home."
             raise ConfigError(message, hint=hint)
-        if is_printable_key(key) and action.scopes <= _TEXT:
+        if is_printable_key(key) and action.scopes <= TYPING_SCOPES:
             message = f"Setting keymap gives {action.name} the key {key!r}, which types a letter."
             raise ConfigError(message, hint="use a key such as ctrl+s for it.")
     return Action(action.name, keys, action.label, action.help, action.scopes)
@@ -201,7 +211,7 @@ def _refuse_clashes(actions: Iterable[Action]) -> None:
     for action in actions:
         for scope in action.scopes:
             for key in action.keys:
-                if scope is Scope.TEXT and is_printable_key(key):
+                if scope in TYPING_SCOPES and is_printable_key(key):
                     continue  # it types a character there
                 other = taken.setdefault((scope, key), action)
                 if other is not action:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from imageworks.review.session import StateFilter
+from imageworks.store.criteria import ImageQuery, SortOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,10 +19,12 @@ PAGE_ROWS = 64
 _MAX_PAGES = 32
 # Asking for all ids may take this share of the time, so that a huge library stays quick to use.
 _REFRESH_SHARE = 0.1
+# What the engine does to an image does not change its place in these.
+_STEADY_ORDERS = frozenset({SortOrder.FOUND, SortOrder.NAME})
 
 
 class ImageListing:
-    """Images of one filter in the order of their ids, with a cursor that stays on its image.
+    """Images of one filter in one order, with a cursor that stays on its image.
 
     The image under the cursor stays listed until the cursor leaves it, whatever its state, so
     that nothing is pulled away from under a person's eyes.
@@ -37,6 +40,8 @@ class ImageListing:
         self._pages: dict[int, dict[int, ImageRow]] = {}
         self._next_refresh_s = 0.0
         self.state_filter = StateFilter.ALL
+        self.query = ImageQuery()
+        self.order = SortOrder.FOUND
         self.ids: list[int] = []
         self.counts: Mapping[ImageState, int] = {}
         self.position = 0
@@ -77,20 +82,32 @@ class ImageListing:
         self._keep_listed(image_id)
         self._forget_rows()
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether a filter leaves images out."""
+        return self.state_filter is not StateFilter.ALL or bool(self.query.criteria)
+
     def set_filter(self, state_filter: StateFilter) -> None:
         """Lists another kind of image; the cursor goes to its image or to the one after it."""
-        before = self.current_id
         self.state_filter = state_filter
-        self.reload(keep_current=False)
-        if before is not None:
-            self.move_to(bisect_left(self.ids, before))
+        self._list_anew()
+
+    def set_query(self, query: ImageQuery) -> None:
+        """Lists what meets a query; the cursor goes to its image or to the one after it."""
+        self.query = query
+        self._list_anew()
+
+    def set_order(self, order: SortOrder) -> None:
+        """Lists in another order; the cursor stays on its image."""
+        self.order = order
+        self.reload()
 
     def reload(self, *, keep_current: bool = True) -> None:
         """Asks for everything again; the cursor stays on its image."""
         started_s = self._clock()
         current, position = self.current_id, self.position
         self.counts = self._session.counts()
-        self.ids = self._session.image_ids(self.state_filter)
+        self.ids = self._session.image_ids(self.state_filter, self.query, self.order)
         self.is_stale = False
         self._forget_rows()
         if current is not None and keep_current and self._exists(current):
@@ -104,7 +121,7 @@ class ImageListing:
         """Takes in what has changed; all ids only where they may differ, and not too often."""
         counts = self._session.counts()
         is_same = counts == self.counts
-        if self.state_filter is StateFilter.ALL:
+        if not self.is_narrowed and self.order in _STEADY_ORDERS:
             is_same = sum(counts.values()) == self.total
         if is_same:
             self.counts = counts
@@ -123,11 +140,31 @@ class ImageListing:
     def _exists(self, image_id: int) -> bool:
         return bool(self._session.rows([image_id]))
 
+    def _list_anew(self) -> None:
+        after = self.ids[self.position :]
+        self.reload(keep_current=False)
+        if not after:
+            return
+        if self.order is SortOrder.FOUND:
+            self.move_to(bisect_left(self.ids, after[0]))
+            return
+        places = {image_id: place for place, image_id in enumerate(self.ids)}
+        self.move_to(next((places[i] for i in after if i in places), len(self.ids) - 1))
+
     def _keep_listed(self, image_id: int) -> None:
-        position = bisect_left(self.ids, image_id)
+        position = self._place_of(image_id)
         if position == len(self.ids) or self.ids[position] != image_id:
             self.ids.insert(position, image_id)
         self.position = position
+
+    def _place_of(self, image_id: int) -> int:
+        """Where an image is listed or would be; where that is not known, the cursor's place."""
+        if self.order is SortOrder.FOUND:
+            return bisect_left(self.ids, image_id)
+        try:
+            return self.ids.index(image_id)
+        except ValueError:
+            return min(self.position, len(self.ids))
 
     def _forget_rows(self) -> None:
         self._pages.clear()

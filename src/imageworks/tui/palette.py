@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.command import DiscoveryHit, Hit, Provider
 
-from imageworks.tui.actions import Scope, shown_key
+from imageworks.tui.actions import TYPING_SCOPES, shown_key
 from imageworks.tui.screens.command import CommandScreen
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imageworks.tui.actions import Action
 
 # Of no use by name: they only make sense with the hands on the keys.
-_LEFT_OUT = frozenset({"palette", "end_line", "quit_now"})
+_LEFT_OUT = frozenset({"palette", "end_line", "apply_search", "leave_search", "quit_now"})
 
 
 class ActionProvider(Provider):
@@ -42,7 +42,7 @@ class ActionProvider(Provider):
         screen = self.screen
         if not isinstance(screen, CommandScreen):
             return []
-        within = screen.keys.within(screen.scopes - {Scope.TEXT})
+        within = screen.keys.within(screen.scopes - TYPING_SCOPES)
         return [action for action in within if action.name not in _LEFT_OUT]
 
     def _run(self, action: Action) -> Callable[[], Coroutine[Any, Any, None]]:

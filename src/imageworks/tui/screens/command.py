@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingsMap
 from textual.screen import ModalScreen, Screen
 
 from imageworks.errors import ImageworksError
-from imageworks.tui.actions import Scope
+from imageworks.tui.actions import TYPING_SCOPES, Scope
 from imageworks.tui.widgets.fields import FieldArea
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class CommandScreen(Screen[None]):
     @property
     def scope(self) -> Scope:
         """Where the keys go now."""
-        if Scope.TEXT in self.scopes and isinstance(self.focused, FieldArea):
-            return Scope.TEXT
-        return next(iter(self.scopes - {Scope.TEXT}))
+        if isinstance(self.focused, FieldArea) and self.focused.scope in self.scopes:
+            return self.focused.scope
+        return next(iter(self.scopes - TYPING_SCOPES))
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Shows one line to the person."""
@@ -88,7 +88,7 @@ class CommandScreen(Screen[None]):
 
     async def run_from_palette(self, action: Action) -> None:
         """Runs an action from the palette, wherever the keys went before it was opened."""
-        if not self.allows(action) and self.scope is Scope.TEXT:
+        if not self.allows(action) and self.scope in TYPING_SCOPES:
             self.leave_text()
         if self.allows(action):
             await self.action_command(action.name)

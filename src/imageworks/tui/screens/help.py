@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from imageworks.tui.actions import KeyTable
 
 _KEY_WIDTH = 16
+_FILTER_TERMS = (
+    ("boat", "caption, keywords or description have a word that starts so"),
+    ('"red boat"', "the same for these words, one after the other"),
+    ("kw:heron", "this keyword; kw:her* for those that start so"),
+    ('cap:"red boat"', "these words in the caption"),
+    ("state:ready", "in this state; several: any of them"),
+    ("dir:lisbon", "in the name of the folder or those above it"),
+    ("name:img_12", "in the name of the file"),
+    ("model:qwen", "suggested by this model"),
+    ("failed:timeout", "failed for this reason"),
+    ("is:changed", "the suggestion has keywords that the file had not"),
+    ("is:draft", "has text that was typed and not decided on"),
+    ("-kw:bird", "a minus turns any of these round; all that is said holds"),
+)
 
 
 class HelpScreen(Dialog):
@@ -44,6 +58,10 @@ def help_content(keys: KeyTable, *, is_unicode: bool) -> Content:
             shown = " ".join(shown_key(key) for key in action.keys)
             parts += [(f"  {shown:<{_KEY_WIDTH}}", "bold"), f"{action.help}\n"]
         parts.append("\n")
+    parts.append(("What a filter can say\n", "bold"))
+    for term, meaning in _FILTER_TERMS:
+        parts += [(f"  {term:<{_KEY_WIDTH}}", "bold"), f"{meaning}\n"]
+    parts.append("\n")
     parts.append(("What the signs in the list mean\n", "bold"))
     for state, sign in STATE_SIGNS.items():
         glyph = glyph_of(state, is_unicode=is_unicode)

@@ -10,6 +10,8 @@ from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from imageworks.errors import ImageworksError
+from imageworks.review.filters import filter_text, parse_filter
+from imageworks.store.criteria import ImageQuery
 from imageworks.text import show_path
 from imageworks.tui.actions import Scope
 from imageworks.tui.listing import ImageListing
@@ -26,6 +28,7 @@ from imageworks.tui.screens.review_texts import (
     title_text,
 )
 from imageworks.tui.widgets.fields import FieldArea, ReviewForm
+from imageworks.tui.widgets.filter_prompt import FilterPrompt
 from imageworks.tui.widgets.image_list import ImageList
 from imageworks.tui.widgets.key_bar import KeyBar
 from imageworks.tui.widgets.preview import PictureWish, PreviewPane
@@ -79,7 +82,7 @@ class ReviewScreen(CommandScreen):
         is_colour: bool,
         is_unicode: bool,
     ) -> None:
-        super().__init__(keys, [Scope.LIST, Scope.TEXT])
+        super().__init__(keys, [Scope.LIST, Scope.TEXT, Scope.PROMPT])
         self._library = library
         self._session = session
         self._config = config
@@ -92,6 +95,7 @@ class ReviewScreen(CommandScreen):
         self._status = StatusLines()
         self._key_bar = KeyBar(keys, Scope.LIST)
         self._title = Static(id="title", markup=False)
+        self.prompt = FilterPrompt(self._title)
         self._facts = Static(id="facts", markup=False)
         self._data_version = 0
         self._draft_timer: Timer | None = None
@@ -101,6 +105,7 @@ class ReviewScreen(CommandScreen):
         with Container(id="body"):
             with Vertical(id="left"):
                 yield self._title
+                yield self.prompt
                 yield self.images
             with Container(id="card"):
                 with Vertical(id="view"):
@@ -114,8 +119,10 @@ class ReviewScreen(CommandScreen):
         """Goes to where the last session stopped, and begins to look for changes."""
         cursor_id, state_filter = self._session.remembered_place()
         self._data_version = self._library.data_version()
+        self.listing.query, self.listing.order = self._session.remembered_search()
         self.listing.set_filter(state_filter)
-        if not len(self.listing):
+        if not len(self.listing) and self.listing.is_narrowed:
+            self.listing.query = ImageQuery()
             self.listing.set_filter(type(state_filter).ALL)
         if cursor_id is not None and cursor_id in self.listing.ids:
             self.listing.move_to_id(cursor_id)
@@ -152,9 +159,10 @@ class ReviewScreen(CommandScreen):
         self.form.mark_saved(tags)
 
     def keep_place(self) -> None:
-        """Keeps draft, cursor and filter, for the end of the session."""
+        """Keeps draft, cursor, filter and order, for the end of the session."""
         self.keep_draft()
         self._session.remember_place(self.listing.current_id, self.listing.state_filter)
+        self._session.remember_search(self.listing.query, self.listing.order)
 
     def _go(self, position: int) -> None:
         self.keep_draft()
@@ -236,7 +244,9 @@ class ReviewScreen(CommandScreen):
         self._draft_timer = self.set_timer(DRAFT_DELAY_S, self._keep_draft_quietly)
 
     def on_descendant_blur(self) -> None:
-        """Keeps what was typed when a field is left by mouse."""
+        """Keeps what was typed when a field is left by mouse; the filter line closes."""
+        if self.focused is not self.prompt:
+            self.prompt.close()
         self._keep_draft_quietly()
 
     def on_descendant_focus(self) -> None:
@@ -294,6 +304,32 @@ class ReviewScreen(CommandScreen):
         self.listing.set_filter(self.listing.state_filter.next())
         self._show_current()
         self.say(f"Showing: {self.listing.state_filter.label}")
+
+    def do_sort(self) -> None:
+        """Lists in the next order; the cursor stays on its image."""
+        self.keep_draft()
+        self.listing.set_order(self.listing.order.next())
+        self._show_current()
+        self.say(f"Sorted: {self.listing.order.label}")
+
+    def do_search(self) -> None:
+        """Opens the filter line."""
+        self.prompt.open(filter_text(self.listing.query))
+        # Not `Widget.focus`, which waits its turn while the next keys are already routed.
+        self.set_focus(self.prompt)
+        self._key_bar.show_scope(Scope.PROMPT)
+
+    def do_apply_search(self) -> None:
+        """Lists what matches; a filter that cannot be read stays open, and the list as it was."""
+        query = parse_filter(self.prompt.text)
+        self.keep_draft()
+        self.listing.set_query(query)
+        self.leave_text()
+        self._show_current()
+
+    def do_leave_search(self) -> None:
+        """Back to the list as it was."""
+        self.leave_text()
 
     # Deciding
 
@@ -359,14 +395,15 @@ class ReviewScreen(CommandScreen):
 
     def allows(self, action: Action) -> bool:
         """Enter ends a line in fields of one line only."""
-        if action.name == "end_line":
-            return isinstance(self.focused, FieldArea) and not self.focused.is_multiline
+        if action.name == "end_line" and isinstance(self.focused, FieldArea):
+            return super().allows(action) and not self.focused.is_multiline
         return super().allows(action)
 
     def leave_text(self) -> None:
         """Gives the keys back to the list; what was typed is kept."""
         # Not `Widget.focus`, which waits its turn while the next keys are already routed.
         self.set_focus(self.images)
+        self.prompt.close()
         self._key_bar.show_scope(Scope.LIST)
         self.keep_draft()
 

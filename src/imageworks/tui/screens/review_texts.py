@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.models import ImageState
+from imageworks.review.filters import filter_text
 from imageworks.review.session import StateFilter
+from imageworks.store.criteria import SortOrder
 from imageworks.text import one_line, show_path
 from imageworks.tui.wording import count_text
 
@@ -28,13 +30,21 @@ def title_text(listing: ImageListing, folders: Sequence[Path]) -> str:
     place = f"{listing.position + 1:,} of {len(listing):,}" if len(listing) else "0"
     where = show_path(folders[0], limit=80) if folders else "all folders"
     more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
-    return f"{place} · {listing.state_filter.label} · {where}{more}"
+    parts = [place, listing.state_filter.label]
+    if listing.query.criteria:
+        parts.append(one_line(filter_text(listing.query), limit=60))
+    if listing.order is not SortOrder.FOUND:
+        parts.append(listing.order.label)
+    return " · ".join((*parts, f"{where}{more}"))
 
 
 def empty_text(
     listing: ImageListing, folders: Sequence[Path], keys: KeyTable, *, is_scanning: bool
 ) -> str:
     """What an empty list says."""
+    if listing.total and listing.query.criteria:
+        shown = one_line(filter_text(listing.query), limit=60)
+        return f"No image matches {shown}.\nPress {keys.key_of('search')} to change the filter."
     if listing.total and listing.state_filter is not StateFilter.ALL:
         return (
             f"No image is in this filter ({listing.state_filter.label}).\n"

@@ -11,6 +11,7 @@ from textual.widgets import Static, TextArea
 from imageworks.models import Origin, Tags
 from imageworks.review.merge import keywords_text, typed_keywords
 from imageworks.text import clean_text, one_line
+from imageworks.tui.actions import Scope
 
 if TYPE_CHECKING:
     from textual import events
@@ -29,6 +30,9 @@ _ORIGIN_WORDS = {
 
 class FieldArea(TextArea):
     """One field. What is pasted into it is cleaned, so that it cannot drive the terminal."""
+
+    scope: ClassVar[Scope] = Scope.TEXT
+    """Where the keys go while they go here."""
 
     def __init__(self, field_id: str, *, is_multiline: bool) -> None:
         super().__init__(
