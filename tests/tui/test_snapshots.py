@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from textual.pilot import Pilot
+
     from imageworks.tui.workstation import Workstation
     from tests.support.review_library import ReviewLibrary
 
+STEADY_LOOKS = 6
 SCREENS = {
     "review_wide": ((120, 36), ["j", "a", "j", "r", "k", "k"]),
     "review_80x24": ((80, 24), ["j"]),
@@ -55,8 +58,18 @@ async def test_screen_looks_as_it_did(
         async with asyncio.timeout(10):
             while size[0] >= 60 and not app.review.preview._rows:
                 await pilot.pause(0.02)
-        await pilot.pause(0.2)
+        await come_to_rest(app, pilot)
         screen_svg(app)
+
+
+async def come_to_rest(app: Workstation, pilot: Pilot[int]) -> None:
+    """Returns when the screen has not changed over several looks: pictures come from a thread."""
+    shown, same = "", 0
+    async with asyncio.timeout(30):
+        while same < STEADY_LOOKS:
+            await pilot.pause(0.1)
+            now = app.export_screenshot()
+            shown, same = now, same + 1 if now == shown else 0
 
 
 TOTALS = (
