@@ -64,7 +64,8 @@ def emulator(path: Path, folder: Path, *, slots: int, speed: float) -> Iterator[
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (port_file.exists() and port_file.read_text().strip()):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the emulator did not start")
+                message = "the emulator did not start"
+                raise SystemExit(message)
             time.sleep(0.02)
         yield f"http://127.0.0.1:{port_file.read_text().strip()}"
     finally:

@@ -38,8 +38,9 @@ _FREE = 0.985
 # Requests more than the knee, so that a slot never waits for the client.
 _MARGIN = 1.15
 _FEW = 4
+_EPOCH = 12
 _FIRST_HOLD_EPOCHS = 1
-_LONGEST_HOLD_EPOCHS = 16
+_LONGEST_HOLD_EPOCHS = 8
 _BINS_PER_DOUBLING = 3
 
 
@@ -77,8 +78,16 @@ class _Window:
     work: float = 0.0
     duration_s: float = 0.0
     load_s: float = 0.0
+    first_end_s: float = 0.0
+    last_end_s: float = 0.0
+    later_work: float = 0.0
 
-    def add(self, work: float, duration_s: float, load: float) -> None:
+    def add(self, work: float, duration_s: float, load: float, end_s: float = 0.0) -> None:
+        if self.count:
+            self.later_work += work
+        else:
+            self.first_end_s = end_s
+        self.last_end_s = end_s
         self.count += 1
         self.work += work
         self.duration_s += duration_s
@@ -100,6 +109,16 @@ class _Window:
     def rate(self) -> float:
         """Work per second of the whole server at that load."""
         return self.load * self.work / self.duration_s
+
+    @property
+    def departures(self) -> float:
+        """The same rate, counted at the server's exit.
+
+        Exact where requests queue, whose durations are made of other requests' work; else it
+        depends on where the window happens to begin and end.
+        """
+        lasted_s = self.last_end_s - self.first_end_s
+        return self.later_work / lasted_s if lasted_s > 0 else self.rate
 
 
 @dataclass(slots=True)
@@ -174,6 +193,7 @@ class ConcurrencyController:
         self._rate_limits = 0
         self._counts_tokens = True
         self._base: tuple[int, float] | None = None
+        self._base_departures = 0.0
         self._is_up_next = False
         self._hold_epochs = _FIRST_HOLD_EPOCHS
         self._held = 0
@@ -214,8 +234,8 @@ class ConcurrencyController:
             self._epoch.add(work, duration_s, load)
             self._rise()
         elif ticket.level == self._level:
-            self._epoch.add(work, duration_s, load)
-            if self._epoch.count >= max(8, self._limit):
+            self._epoch.add(work, duration_s, load, now_s)
+            if self._epoch.count >= max(_EPOCH, self._limit):
                 self._judge()
 
     def failed(self, ticket: Ticket, now_s: float, *, reason: str = "") -> None:
@@ -303,7 +323,7 @@ class ConcurrencyController:
         if self._held < self._hold_epochs:
             return
         self._base = (self._limit, window.rate)
-        step = max(1, round(self._limit * 0.25))
+        self._base_departures = window.departures
         is_up = self._is_up_next or self._limit == 1
         self._is_up_next = not is_up
         if is_up and self._limit >= self._cap:
@@ -312,15 +332,19 @@ class ConcurrencyController:
             self._held = 0
             return
         self._phase = _Phase.PROBE
-        self._go_to(self._limit + step if is_up else self._limit - step)
+        self._go_to(math.ceil(self._limit * 1.5) if is_up else math.floor(self._limit * _SHRINK))
 
     def _judge_probe(self, window: _Window) -> None:
         base, rate = self._base or (self._limit, window.rate)
-        gained = math.log(window.rate / rate)
+        gain = math.log(window.rate / rate)
+        seen = math.log(window.departures / self._base_departures)
         if self._limit > base:
-            is_better = gained >= _WORTH * math.log(self._limit / base)
+            # Where requests queue, chance alone makes one of the two measures rise.
+            worth = _WORTH * math.log(self._limit / base)
+            is_better = gain >= worth and seen >= worth / 2
         else:
-            is_better = window.rate >= _FREE * rate
+            is_free = gain >= math.log(_FREE)
+            is_better = is_free or (gain >= math.log(_NEAR) and seen >= math.log(_FREE))
         if is_better:
             self._is_up_next = self._limit > base
             self._hold_epochs = 1
