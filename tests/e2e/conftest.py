@@ -27,7 +27,8 @@ class Server:
 
     def asked(self) -> list[str]:
         """The digest of each picture asked about, in order; preflight's own picture left out."""
-        rows = [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
+        whole_lines = self.log.read_text("utf-8").split("\n")[:-1]
+        rows = [json.loads(line) for line in whole_lines]
         return [row["sha256"] for row in rows if not row["probe"]]
 
 

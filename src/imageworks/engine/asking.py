@@ -227,7 +227,8 @@ class Asker:
         with self._library.transaction():
             self._library.queue.remove(item.image_id)
             state = self._library.images.restore_state(item.image_id)
-            if state is not ImageState.ACCEPTED:
+            is_told = self._library.outcomes.has(item.run_id, item.image_id)
+            if state is not ImageState.ACCEPTED and not is_told:
                 self._library.outcomes.record(
                     item.run_id, item.image_id, state, note="unchanged since it was decided"
                 )

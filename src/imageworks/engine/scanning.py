@@ -95,7 +95,6 @@ class RunScan:
         self._run = run
         self._config = config
         self._fingerprint = fingerprint
-        self._has_outcome = library.outcomes.image_ids(run.id)
         self.planned = 0
         self.left = 0
         self.skipped: Counter[str] = Counter()
@@ -125,7 +124,7 @@ class RunScan:
             self._skip(item)
             return None
         found = self._library.images.record_found(item)
-        if found.id in self._has_outcome:
+        if self._library.outcomes.has(self._run.id, found.id):
             self.planned += 1
             return None
         plan = plan_for(
@@ -149,7 +148,7 @@ class RunScan:
         image_id = note_skipped(self._library, item)
         if image_id is not None:
             self.planned += 1
-            if image_id not in self._has_outcome:
+            if not self._library.outcomes.has(self._run.id, image_id):
                 self._library.outcomes.record(
                     self._run.id, image_id, ImageState.FAILED, reason="not-an-image"
                 )

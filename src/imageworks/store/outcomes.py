@@ -61,12 +61,12 @@ class Outcomes:
                 (run_id, image_id, self._library.now_ms(), state, reason, note),
             )
 
-    def image_ids(self, run_id: int) -> set[int]:
-        """The images that have an outcome in a run."""
-        rows = self._library.connection.execute(
-            "SELECT image_id FROM outcome WHERE run_id=?", (run_id,)
-        )
-        return {row[0] for row in rows}
+    def has(self, run_id: int, image_id: int) -> bool:
+        """Whether an image has an outcome in a run."""
+        row = self._library.connection.execute(
+            "SELECT 1 FROM outcome WHERE run_id=? AND image_id=?", (run_id, image_id)
+        ).fetchone()
+        return row is not None
 
     def unreported(self, run_id: int, limit: int) -> list[tuple[int, PersonalTaggerRecord]]:
         """Image ids with their records that are not in the JSONL yet, oldest first."""

@@ -433,7 +433,8 @@ def test_outcomes_are_reported_once_and_again_when_they_change(library, run):
     assert "would write" in record.notes
     assert record.run_id == run.name
     assert library.outcomes.counts(run.id) == {"suggested": 1}
-    assert library.outcomes.image_ids(run.id) == {image_id}
+    assert library.outcomes.has(run.id, image_id)
+    assert not library.outcomes.has(run.id, image_id + 1)
     library.outcomes.record(run.id, image_id, ImageState.FAILED, reason="timeout")
     assert library.outcomes.failures(run.id) == {"timeout": 1}
     assert library.outcomes.failures(run.id, is_reported=True) == {}
