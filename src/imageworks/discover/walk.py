@@ -162,7 +162,8 @@ class _Walk:
                 yield self._file(path, status, is_link=entry.is_symlink())
 
     def _is_wanted(self, name: str) -> bool:
-        ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # runs for every file there is
+        # Not `splitext`, to which a name of dots alone before its ending has none.
+        ending = name[name.rfind(".") :].lower() if "." in name else ""
         return ending in self.endings and not is_own_or_system_file(name)
 
     def _file(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -351,6 +351,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\x00"), min_s
 
 
 @given(st.sets(_NAMES.map(lambda name: name + ".jpg"), min_size=1, max_size=6))
+@example({"..jpg"})
 def test_every_file_with_any_name_is_accounted_for_once(tmp_path_factory, jpeg_bytes, chosen):
     root = tmp_path_factory.mktemp("names")
     for name in chosen:
