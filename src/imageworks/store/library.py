@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BUSY_TIMEOUT_S = 30.0
+_BUSY_PAUSE_S = 0.01
 _MEMORY_MAP_BYTES = 256 * 1024 * 1024
 
 
@@ -145,11 +146,29 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(MIGRATIONS):
         message = f"The library {show_path(path)} was made by a newer version ({version})."
         raise StoreError(message, hint="update this program.", reason="newer")
-    connection.execute("PRAGMA journal_mode=WAL")
+    _use_write_ahead_log(connection)
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA mmap_size={_MEMORY_MAP_BYTES}")
     if version < len(MIGRATIONS):
         _migrate(connection, path)
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switches to the write-ahead log, waiting for others that open the same new library.
+
+    SQLite refuses the switch at once while another connection reads, whatever the busy timeout: a
+    read lock that is to become exclusive could deadlock (sqlite.org, "sqlite3_busy_handler").
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -655,3 +657,21 @@ def test_metadata_survives_its_column(title, keywords):
 
 def test_answers_survive_their_column():
     assert answers_from_json(answers_to_json((answer(), answer()))) == (answer(), answer())
+
+
+def test_programs_that_open_a_new_library_at_once_all_succeed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from imageworks.store.library import Library;"
+        "print(flush=True); sys.stdin.readline(); Library(Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "library.sqlite3")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    programs = [subprocess.Popen(command, text=True, **pipes) for _ in range(8)]
+    for program in programs:
+        program.stdout.readline()  # ready
+
+    for program in programs:
+        program.stdin.write("\n")
+        program.stdin.flush()
+
+    assert [program.communicate(timeout=60)[1] for program in programs] == [""] * 8
