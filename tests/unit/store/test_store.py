@@ -665,12 +665,16 @@ def test_programs_that_open_a_new_library_at_once_all_succeed(tmp_path: Path) ->
         "print(flush=True); sys.stdin.readline(); Library(Path(sys.argv[1])).close()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "library.sqlite3")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    programs = [subprocess.Popen(command, text=True, **pipes) for _ in range(8)]
+    pipe = subprocess.PIPE
+    programs = [
+        subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe) for _ in range(8)
+    ]
     for program in programs:
+        assert program.stdout is not None
         program.stdout.readline()  # ready
 
     for program in programs:
+        assert program.stdin is not None
         program.stdin.write("\n")
         program.stdin.flush()
 
