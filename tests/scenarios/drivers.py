@@ -229,7 +229,7 @@ class ScreenDriver:
     async def leave_and_return(self) -> None:
         await burst(self._pilot, "q")
         await self.aclose()
-        self.app.review._session.close()
+        self.app.review.session.close()
         await self.open()
 
     def current(self) -> str:

@@ -147,7 +147,7 @@ async def test_remembered_filter_that_finds_nothing_gives_way(
     made: ReviewLibrary, tmp_path: Path
 ) -> None:
     app = workstation(made, tmp_path)
-    app.review._session.remember_search(parse_filter("zebra"), SortOrder.NAME)
+    app.review.session.remember_search(parse_filter("zebra"), SortOrder.NAME)
     async with app.run_test(size=(80, 24)):
         assert listed(app) == [1, 2, 3, 4, 5]
         assert order(app) is SortOrder.NAME

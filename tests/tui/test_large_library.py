@@ -31,7 +31,7 @@ async def test_rows_that_are_not_seen_are_not_fetched(
             ((b"%06d.jpg" % number,) for number in range(COUNT)),
         )
     app = workstation(empty, tmp_path)
-    session = app.review._session
+    session = app.review.session
     fetched: list[int] = []
     all_ids_asked: list[int] = []
     rows, image_ids = session.rows, session.image_ids

@@ -41,7 +41,7 @@ def over_folder(made: ReviewLibrary) -> Workstation:
 
 
 def engine_of(app: Workstation) -> FakeEngine:
-    client = app.review._watch.client
+    client = app.review.engine.client
     assert isinstance(client, FakeEngine)
     return client
 
@@ -460,7 +460,7 @@ async def test_full_disk_keeps_the_typed_text_on_the_screen(
         raise StoreError("The disk is full.", hint="make room.")  # noqa: EM101
 
     async with app.run_test(size=WIDE) as pilot:
-        monkeypatch.setattr(app.review._session, "save_draft", refuse)
+        monkeypatch.setattr(app.review.session, "save_draft", refuse)
         await burst(pilot, "e", *" mine", "escape", "j")
 
         assert "The disk is full." in screen_text(app)
@@ -478,7 +478,7 @@ async def test_library_that_cannot_be_read_is_told_and_looked_at_again(
 
     async with app.run_test(size=WIDE) as pilot:
         with monkeypatch.context() as patch:
-            patch.setattr(app.review._library, "data_version", refuse)
+            patch.setattr(app.review.library, "data_version", refuse)
             await until(pilot, lambda: "The library is locked." in screen_text(app))
         await burst(pilot, "j")
         assert app.review.listing.position == 1

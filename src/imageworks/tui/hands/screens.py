@@ -1,0 +1,69 @@
+"""The batch and the other screens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imageworks.errors import ImageworksError
+from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.screens.batch import BatchScreen, batch_lines
+from imageworks.tui.screens.help import HelpScreen
+from imageworks.tui.screens.metrics import MetricsScreen
+from imageworks.tui.screens.review_texts import NOT_ASKED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ScreenHands(ReviewHands):
+    """What leads away from the review, and the batch."""
+
+    def do_batch(self) -> None:
+        """Asks whether to start a batch."""
+        folders = self._batch_folders()
+        view = self.engine.view
+        if view is not None and view.is_batch_active:
+            self.say(f"A batch is under way; {self.keys.key_of('stop_batch')} stops it.")
+        elif not folders:
+            self.say("Start with: ptag FOLDER")
+        else:
+            counts = self.listing.counts
+            waiting = sum(counts.get(state, 0) for state in NOT_ASKED)
+            lines = batch_lines(self.config, folders, waiting=waiting, total=self.listing.total)
+            self.app.push_screen(BatchScreen(self.keys, lines, self._start_batch))
+
+    def do_stop_batch(self) -> None:
+        """Stops the batch."""
+        view = self.engine.client.view()
+        if view.batch is None or not view.is_batch_active:
+            self.say("No batch is under way.")
+            return
+        self.engine.client.stop_batch(view.batch)
+        self.say("The batch stops after what is under way; the rest can be asked for again.")
+
+    def do_show_review(self) -> None:
+        """This is the review screen."""
+
+    def do_show_metrics(self) -> None:
+        """Opens the metrics screen."""
+        self.app.push_screen(MetricsScreen(self.keys, self.library.runs, self.engine))
+
+    def do_help(self) -> None:
+        """Shows all keys."""
+        self.app.push_screen(HelpScreen(self.keys, is_unicode=self.is_unicode))
+
+    def _batch_folders(self) -> tuple[Path, ...]:
+        """The folders shown; in the whole library, the folder of the image under the cursor."""
+        if self.session.folders:
+            return self.session.folders
+        card = self.form.card
+        return () if card is None else (card.row.path.parent,)
+
+    def _start_batch(self) -> None:
+        try:
+            run = self.engine.client.start_review_batch(self._batch_folders())
+        except ImageworksError as error:
+            self.say(str(error), is_error=True)
+            return
+        self.engine.expect(run)
+        self.say("")
