@@ -23,12 +23,14 @@ from imageworks.models import ExistingMetadata, ImageFormat, MetadataTarget, Wri
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.sidecar import SidecarNames
     from imageworks.metadata.values import FieldValues
+
+    BeginDraft = Callable[[Source, Sequence[Splice]], None]
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +109,20 @@ class Planner:
         sidecars = self._names.existing(real)
         return load_photo(path, sidecars, self._mapping, keeps_iptc=keeps_iptc)
 
-    def plan(self, request: WriteRequest, *, obstacle: MetadataError | None = None) -> WritePlan:
+    def plan(
+        self,
+        request: WriteRequest,
+        *,
+        obstacle: MetadataError | None = None,
+        begin: BeginDraft = lambda _source, _splices: None,
+    ) -> WritePlan:
         """The changes that a request needs; none when everything is already there.
 
         Args:
             request: What was accepted.
             obstacle: Why the image itself cannot be written, as an earlier try has shown.
+            begin: Told how the image would change before that is proven, so that a draft of it can
+                be on its way meanwhile. What it is told may come to nothing, or be told anew.
 
         Raises:
             MetadataError: It cannot be done without harm; nothing was written.
@@ -123,7 +133,7 @@ class Planner:
             raise MetadataError(message, hint="review it again.", reason="picture-changed")
         wanted = self._wanted(photo, request)
         notes: list[str] = []
-        image = self._image_change(photo, wanted, obstacle, notes)
+        image = self._image_change(photo, wanted, obstacle, notes, begin)
         sidecars = self._sidecar_changes(photo, wanted, notes, needs_one=image is None)
         changes = [change for change in (image, *sidecars) if change and change.splices]
         if image in changes:
@@ -162,6 +172,7 @@ class Planner:
         wanted: FieldValues,
         obstacle: MetadataError | None,
         notes: list[str],
+        begin: BeginDraft,
     ) -> FileChange | None:
         """The image's change, without splices when it already says everything.
 
@@ -172,7 +183,7 @@ class Planner:
         obstacle = obstacle or self.obstacle(photo)
         if obstacle is None:
             try:
-                return self._embed(photo, wanted, notes)
+                return self._embed(photo, wanted, notes, begin)
             except MetadataError as error:
                 if error.reason in _FATAL:
                     raise _named(photo.source.path, error) from error
@@ -184,7 +195,9 @@ class Planner:
             notes.append(f"Written beside the file: {obstacle.message}.")
         return None
 
-    def _embed(self, photo: Photo, wanted: FieldValues, notes: list[str]) -> FileChange:
+    def _embed(
+        self, photo: Photo, wanted: FieldValues, notes: list[str], begin: BeginDraft
+    ) -> FileChange:
         source = photo.source
         raw = photo.embedded.raw
         packet = XmpPacket.parse(raw) if photo.embedded.packet else XmpPacket.new()
@@ -196,12 +209,14 @@ class Planner:
         if photo.is_iptc_in_step:
             try:
                 change, older = self._iptc_change(photo, wanted)
+                begin(source, (*splices, *older))
                 return self._proven(photo, (*splices, *older), wanted, notes, change)
             except MetadataError as error:
                 if error.reason in _FATAL:
                     raise
                 logger.info("%s: IPTC left: %s", show_path(source.path), error.message)
                 notes.append(_IPTC_LEFT)
+        begin(source, splices)
         return self._proven(photo, splices, wanted, notes, None)
 
     def _proven(

@@ -59,7 +59,7 @@ def prove_image(
         survivors = jpeg.survivors_but_photoshop
     if survivors(old) != survivors(new):
         raise _unproven(because="something besides its XMP would change")
-    before, after = parse_embedded(old, photo.format), parse_embedded(new, photo.format)
+    before, after = photo.embedded, parse_embedded(new, photo.format)
     if after.packet is None or after.obstacle is not None:
         raise _unproven(because="its new XMP cannot be read back")
     _prove_packet(before.packet, after.packet, wanted, mapping)
@@ -85,10 +85,9 @@ def prove_sidecar(
     """
     before = None if old is None else XmpPacket.parse(old)
     _prove_packet(before, XmpPacket.parse(new), wanted, mapping)
-    if old is not None and not _is_readable_by_exiv2(old):
-        return
-    view = exiv2.Exiv2View() if old is None else exiv2.look(old)
-    _prove_by_exiv2(view, new, wanted, mapping, is_sidecar=True)
+    view = exiv2.Exiv2View() if old is None else _view_of_sidecar(old)
+    if view is not None:
+        _prove_by_exiv2(view, new, wanted, mapping, is_sidecar=True)
 
 
 def _prove_packet(
@@ -127,14 +126,13 @@ def _prove_by_exiv2(
         raise _unproven(because="Exiv2 reads other fields from it than were written")
 
 
-def _is_readable_by_exiv2(sidecar: bytes) -> bool:
+def _view_of_sidecar(data: bytes) -> exiv2.Exiv2View | None:
     try:
-        exiv2.look(sidecar)
+        return exiv2.look(data)
     except MetadataError as error:
         if error.reason == "exiv2-missing":
             raise
-        return False
-    return True
+        return None
 
 
 def _unproven(*, because: str) -> MetadataError:

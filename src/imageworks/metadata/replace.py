@@ -11,30 +11,29 @@ import errno
 import logging
 import os
 import re
-import secrets
 import shutil
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageworks.metadata.draft import Draft, translated_errors
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.source import has_bytes
+from imageworks.metadata.source import Source
+from imageworks.metadata.splice import Splice, spliced_pieces
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
 
-    from imageworks.errors import MetadataError
-    from imageworks.metadata.source import Source
+    Confirm = Callable[[], Callable[[], None]]
 
 logger = logging.getLogger(__name__)
 
 _TEMPORARY = re.compile(r"\..*\.ptag-(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
-_MAX_NAME_BYTES = 255
-_SPARE_BYTES = 4 * 1024 * 1024
 BACKUP_ENDING = "_original"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -98,8 +97,8 @@ def replace_file(source: Source, data: bytes, options: ReplaceOptions) -> None:
         MetadataError: Nothing changed. ``disk-full``, ``disk-error``, ``read-only``, ``owner``,
             ``attributes``, ``changed-meanwhile`` or ``write-failed``.
     """
-    with staged_replacement(source, data, options) as take_place:
-        take_place()
+    with staged_replacement(source, data, options) as confirm:
+        confirm()()
 
 
 def create_file(path: Path, data: bytes, like: os.stat_result) -> None:
@@ -113,56 +112,144 @@ def create_file(path: Path, data: bytes, like: os.stat_result) -> None:
     Raises:
         MetadataError: Nothing changed. As for `replace_file`.
     """
-    with staged_file(path, data, like) as take_place:
-        take_place()
+    with staged_file(path, data, like) as confirm:
+        confirm()()
 
 
 @contextlib.contextmanager
 def staged_replacement(
-    source: Source, data: bytes, options: ReplaceOptions
-) -> Iterator[Callable[[], None]]:
-    """All of `replace_file` but its last step: the new bytes are safe on the disk beside the file.
+    source: Source, data: bytes, options: ReplaceOptions, begun: BegunDraft | None = None
+) -> Iterator[Confirm]:
+    """All of `replace_file` but its end: the new bytes are safe on the disk beside the file.
 
-    Yields the last step. The temporary file is gone when the context ends, whether or not the step
-    was taken.
+    Yields a call that waits until they were read back, and returns the last step. The temporary
+    file is gone when the context ends, whether or not that step was taken.
+
+    Args:
+        source: The file as it was read.
+        data: Its new bytes, proven.
+        options: How it is replaced.
+        begun: These bytes as they are being written already; None: write them now.
 
     Raises:
-        MetadataError: As for `replace_file`; so does the last step.
+        MetadataError: As for `replace_file`; so do the two calls.
     """
 
+    def take_place(temporary: Path) -> None:
+        with translated_errors():
+            _take_place(source, temporary, options, begun.seen() if begun else None)
+
+    with begun.draft if begun else _replacement_draft(source, [data], options) as draft:
+        draft.flush(data)
+        yield lambda: partial(take_place, draft.finish())
+
+
+def _replacement_draft(
+    source: Source, pieces: Sequence[bytes | memoryview], options: ReplaceOptions
+) -> Draft:
     def set_attributes(temporary: Path) -> None:
         _copy_attributes(source, temporary, options)
 
-    def take_place() -> None:
-        with _translated():
-            _take_place(source, temporary, options)
+    return Draft(source.path, pieces, set_attributes)
 
-    with _temporary_file(source.path, data, set_attributes) as temporary:
-        yield take_place
+
+@dataclass(frozen=True, slots=True)
+class BegunDraft:
+    """A file's draft on its way to the disk.
+
+    Attributes:
+        source: The file that it is to replace.
+        splices: How it differs.
+        draft: The draft.
+        seen_unchanged: What `Source.seen_unchanged` finds meanwhile.
+    """
+
+    source: Source
+    splices: tuple[Splice, ...]
+    draft: Draft
+    seen_unchanged: Future[os.stat_result | None]
+
+    def seen(self) -> os.stat_result | None:
+        """How the file was seen unchanged; None where it has to be read again."""
+        try:
+            return self.seen_unchanged.result()
+        except OSError:  # whoever reads it again will say so
+            return None
+
+
+class EarlyDraft:
+    """A file's draft that is begun before anybody knows whether it will be needed.
+
+    A context manager: a draft that nobody took is gone when the context ends.
+
+    Args:
+        options: How the file would be replaced.
+    """
+
+    def __init__(self, options: ReplaceOptions) -> None:
+        self._options = options
+        self._begun: BegunDraft | None = None
+
+    def __enter__(self) -> EarlyDraft:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Discards what nobody took."""
+        self._discard()
+
+    def begin(self, source: Source, splices: Sequence[Splice]) -> None:
+        """Starts to write the file as these edits would make it, in place of an earlier draft."""
+        self._discard()
+        draft = _replacement_draft(source, spliced_pieces(source.data, splices), self._options)
+        draft.meanwhile(lambda: source.identity)
+        seen = draft.meanwhile(source.seen_unchanged)
+        self._begun = BegunDraft(source, tuple(splices), draft, seen)
+
+    def take(self, source: Source, splices: Sequence[Splice]) -> BegunDraft | None:
+        """The draft of this change, now the caller's to end; None where none was begun."""
+        begun = self._begun
+        if begun is None or begun.source is not source or begun.splices != tuple(splices):
+            return None
+        self._begun = None
+        return begun
+
+    def _discard(self) -> None:
+        if self._begun is not None:
+            self._begun.draft.discard()
+            self._begun = None
 
 
 @contextlib.contextmanager
-def staged_file(path: Path, data: bytes, like: os.stat_result) -> Iterator[Callable[[], None]]:
-    """All of `create_file` but its last step; see `staged_replacement`."""
+def staged_file(path: Path, data: bytes, like: os.stat_result) -> Iterator[Confirm]:
+    """All of `create_file` but its end; see `staged_replacement`."""
 
     def set_attributes(temporary: Path) -> None:
         with contextlib.suppress(PermissionError):
             os.chown(temporary, like.st_uid, like.st_gid)
         temporary.chmod(like.st_mode & 0o666)
 
-    def take_place() -> None:
-        with _translated():
+    def take_place(temporary: Path) -> None:
+        with translated_errors():
             _give_name(temporary, path)
             sync_folder(path)
 
-    with _temporary_file(path, data, set_attributes) as temporary:
-        yield take_place
+    with Draft(path, [data], set_attributes) as draft:
+        draft.flush(data)
+        yield lambda: partial(take_place, draft.finish())
 
 
-def _take_place(source: Source, temporary: Path, options: ReplaceOptions) -> None:
+def _take_place(
+    source: Source, temporary: Path, options: ReplaceOptions, seen: os.stat_result | None
+) -> None:
     backup = _keep_original(source, options.backup_root) if options.keeps_original else None
     try:
-        source.check_unchanged()
+        source.check_unchanged(seen)
         temporary.replace(source.path)
     except BaseException:
         if backup is not None:
@@ -204,45 +291,6 @@ def _is_stale(name: str) -> bool:
     except PermissionError:
         return False
     return False
-
-
-@contextlib.contextmanager
-def _temporary_file(
-    target: Path, data: bytes, set_attributes: Callable[[Path], None]
-) -> Iterator[Path]:
-    """A hidden file beside the target, flushed and read back; gone again unless renamed."""
-    ending = f".ptag-{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    stem = os.fsencode(target.name)[: _MAX_NAME_BYTES - 1 - len(ending)]
-    path = target.with_name(f".{os.fsdecode(stem)}{ending}")
-    try:
-        with _translated():
-            _check_space(target.parent, len(data))
-            _fill(path, data, set_attributes)
-        yield path
-    finally:
-        _discard(path)
-
-
-def _discard(temporary: Path) -> None:
-    """Removes a temporary file; what stands in its way must not hide why it is to go."""
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError as error:
-        logger.warning("%s cannot be removed: %s", show_path(temporary), error.strerror)
-
-
-def _fill(path: Path, data: bytes, set_attributes: Callable[[Path], None]) -> None:
-    """Makes a file with these bytes; one flush takes both them and its attributes to the disk."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+b", buffering=0) as stream:
-        written = 0
-        while written < len(data):
-            written += stream.write(memoryview(data)[written:])
-        set_attributes(path)
-        os.fsync(descriptor)
-        if not has_bytes(stream, data):
-            because = "the disk gave back other bytes than were written"
-            raise refusal(reason="disk-error", because=because, hint="check the disk.")
 
 
 def _copy_attributes(source: Source, temporary: Path, options: ReplaceOptions) -> None:
@@ -292,8 +340,9 @@ def _keep_original(source: Source, root: Path | None) -> Path | None:
         def set_attributes(copy: Path) -> None:
             shutil.copystat(source.path, copy)
 
-        with _temporary_file(backup, source.data, set_attributes) as copy:
-            _give_name(copy, backup)
+        with Draft(backup, [source.data], set_attributes) as copy:
+            copy.flush(source.data)
+            _give_name(copy.finish(), backup)
     sync_folder(backup)
     return backup
 
@@ -331,11 +380,6 @@ def _give_name(temporary: Path, target: Path) -> None:
         temporary.rename(target)
 
 
-def _check_space(folder: Path, size_bytes: int) -> None:
-    if shutil.disk_usage(folder).free < size_bytes + _SPARE_BYTES:
-        raise _no_room()
-
-
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -350,33 +394,3 @@ def sync_folder(path: Path) -> None:
         _sync(path.parent)
     except OSError as error:
         logger.warning("%s: its folder cannot be flushed: %s", show_path(path), error.strerror)
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turns the system's errors into ours."""
-    try:
-        yield
-    except OSError as error:
-        raise _translation(error) from error
-
-
-def _translation(error: OSError) -> MetadataError:
-    if error.errno in _NO_ROOM:
-        return _no_room()
-    if error.errno in _NOT_PERMITTED:
-        because = f"the system does not permit it ({error.strerror})"
-        return refusal(reason="read-only", because=because)
-    if error.errno == errno.ENOENT:
-        because = "it was moved or removed in the meantime"
-        return refusal(reason="changed-meanwhile", because=because)
-    if error.errno == errno.EIO:
-        because = "the disk reports an error"
-        return refusal(reason="disk-error", because=because, hint="check the disk.")
-    return refusal(reason="write-failed", because=f"the system refused: {error.strerror}")
-
-
-def _no_room() -> MetadataError:
-    return refusal(
-        reason="disk-full", because="the disk is full", hint="free some space, then retry."
-    )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,7 @@ from imageworks.metadata.refusal import refusal
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from io import BufferedReader, FileIO
+    from io import BufferedReader
 
 MAX_SIZE_BYTES = 1_000_000_000
 """Larger files are not taken into memory; their metadata goes to a sidecar (Exiv2's own limit)."""
@@ -22,6 +25,7 @@ _BLOCK_BYTES = 1024 * 1024
 _WHOLE_BYTES = 1024 * 1024
 _HEAD_BYTES = 512 * 1024
 _TAIL_BYTES = 256 * 1024
+_COARSEST_TIME_S = 2.5
 _SAMPLES = 32
 _SAMPLE_BYTES = 8 * 1024
 
@@ -36,8 +40,8 @@ def identity_of(data: bytes) -> str:
     """
     digest = hashlib.sha256(str(len(data)).encode("ascii"))
     view = memoryview(data)
-    for start, end in _stretches(len(data)):
-        digest.update(view[start:end])
+    # At once: a thread that hashes many small stretches would wait for its turn after each.
+    digest.update(b"".join(view[start:end] for start, end in _stretches(len(data))))
     return digest.hexdigest()
 
 
@@ -61,7 +65,7 @@ def _stretches(size: int) -> list[tuple[int, int]]:
     return [(0, _HEAD_BYTES), *samples, (size - _TAIL_BYTES, size)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """A file as it was read.
 
@@ -69,21 +73,30 @@ class Source:
         path: The file itself; symbolic links are resolved.
         data: Its bytes; only the first MB of a file that is too large.
         status: ``os.stat`` of the very file that was read.
-        identity: See `identity_of`.
+        read_identity: The identity of a file that is too large, which ``data`` cannot tell.
     """
 
     path: Path
     data: bytes
     status: os.stat_result
-    identity: str
+    read_identity: str = ""
+
+    @cached_property
+    def identity(self) -> str:
+        """See `identity_of`; found when it is first asked for, as not everybody does."""
+        return self.read_identity or identity_of(self.data)
 
     @property
     def is_whole(self) -> bool:
         """Whether ``data`` is all of the file."""
         return len(self.data) == self.status.st_size
 
-    def check_unchanged(self) -> None:
-        """Reads the file again.
+    def check_unchanged(self, seen: os.stat_result | None = None) -> None:
+        """Makes sure that the file is still the one that was read.
+
+        Args:
+            seen: What `seen_unchanged` returned; its bytes are read again only where the file's
+                status has changed since.
 
         Raises:
             MetadataError: ``changed-meanwhile``: it is no longer the file that was read.
@@ -91,12 +104,35 @@ class Source:
         try:
             now = self.path.lstat()
             is_same = _stat_of(now) == _stat_of(self.status)
-            is_same = is_same and self._holds_the_same()
+            is_same = is_same and (self._is_as(seen) or self._holds_the_same())
         except FileNotFoundError:
             is_same = False
         if not is_same:
             because = "another program changed it in the meantime"
             raise refusal(reason="changed-meanwhile", because=because, hint="accept it again.")
+
+    def seen_unchanged(self) -> os.stat_result | None:
+        """Reads the file again, and returns a status from which any later change would differ.
+
+        None where the bytes are others, or the file was touched so lately that one more change
+        could bear the same times: file systems count in steps of up to two seconds (FAT). No
+        program can set the time of the last change of status (``st_ctime``) as it likes, unlike
+        that of the last modification.
+        """
+        with open_regular(self.path) as stream:
+            status = os.fstat(stream.fileno())
+        latest_s = max(status.st_ctime, status.st_mtime)
+        if not 0 < latest_s < time.time() - _COARSEST_TIME_S or not self._holds_the_same():
+            return None
+        return status
+
+    def _is_as(self, seen: os.stat_result | None) -> bool:
+        """Whether nobody has touched the file since; opened, as NFS asks its server only then."""
+        if seen is None:
+            return False
+        with open_regular(self.path) as stream:
+            now = os.fstat(stream.fileno())
+        return (*_stat_of(now), now.st_ctime_ns) == (*_stat_of(seen), seen.st_ctime_ns)
 
     def _holds_the_same(self) -> bool:
         with open_regular(self.path) as stream:
@@ -120,8 +156,8 @@ def read_source(path: Path) -> Source:
         with open_regular(real) as stream:
             before = os.fstat(stream.fileno())
             is_small = before.st_size <= MAX_SIZE_BYTES
-            data = stream.read() if is_small else stream.read(_BLOCK_BYTES)
-            identity = identity_of(data) if is_small else identity_of_file(stream)
+            data = _read_whole(stream) if is_small else stream.read(_BLOCK_BYTES)
+            identity = "" if is_small else identity_of_file(stream)
             after = os.fstat(stream.fileno())
     except FileNotFoundError as error:
         message = f"{show_path(path)} does not exist."
@@ -137,6 +173,12 @@ def read_source(path: Path) -> Source:
         message = f"{show_path(path)} is being written by another program."
         raise MetadataError(message, hint="try again later.", reason="changed-meanwhile")
     return Source(real, data, after, identity)
+
+
+def _read_whole(stream: BufferedReader) -> bytes:
+    """All of a file that nothing was read of yet, without the detour through the buffer."""
+    with FileIO(stream.fileno(), closefd=False) as unbuffered:
+        return unbuffered.readall()
 
 
 def has_bytes(stream: BufferedReader | FileIO, expected: bytes) -> bool:

@@ -69,16 +69,21 @@ class Stretch:
 
 def apply_splices(data: bytes, splices: Iterable[Splice]) -> bytes:
     """The bytes with every splice applied; they must not overlap."""
-    whole = memoryview(data)  # slices of it are no copies
-    parts: list[bytes | memoryview] = []
+    return b"".join(spliced_pieces(data, splices))
+
+
+def spliced_pieces(data: bytes, splices: Iterable[Splice]) -> list[bytes | memoryview]:
+    """What `apply_splices` joins, without copies: what stays of the data, and what is new."""
+    whole = memoryview(data)
+    pieces: list[bytes | memoryview] = []
     at = 0
     for splice in sorted(splices, key=lambda s: s.offset):
         if splice.offset < at or splice.offset + splice.length > len(data):
             message = "splices overlap or reach beyond the end"
             raise ValueError(message)
-        parts += [whole[at : splice.offset], splice.new]
+        pieces += [whole[at : splice.offset], splice.new]
         at = splice.offset + splice.length
-    return b"".join([*parts, whole[at:]])
+    return [*pieces, whole[at:]]
 
 
 def invert_splices(data: bytes, splices: Iterable[Splice]) -> tuple[Splice, ...]:

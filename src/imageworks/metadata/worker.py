@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from imageworks.metadata.base import MetadataWriter
     from imageworks.metadata.wire import Reply, Request
 
+_SWITCH_S = 0.0002
+"""How long a proof may hold up the thread that writes a draft, which mostly waits for the disk."""
+
 
 def main() -> None:
     """Serves requests; an interrupt meant for the parent does not end a write half-way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setswitchinterval(_SWITCH_S)
     requests, replies = take_pipes()
     serve(requests, replies)
 

@@ -12,6 +12,7 @@ from imageworks.metadata.explain import explain_file
 from imageworks.metadata.plan import FileChange, Planner, WritePlan
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import (
+    EarlyDraft,
     ReplaceOptions,
     replace_file,
     staged_file,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.explain import Explanation
+    from imageworks.metadata.replace import Confirm
 
 logger = logging.getLogger(__name__)
 
@@ -81,38 +83,47 @@ class PersonalMetadataWriter:
             announce: Told what is about to be written, proven and not yet on disk, so that a
                 journal can hold the way back before the first byte changes.
         """
-        plan = self._planner.plan(request)
-        try:
-            return self._carry_out(plan, announce)
-        except MetadataError as error:
-            is_image = any(change.is_image for change in plan.changes)
-            if not (is_image and self._can_use_sidecar and error.reason in _CURABLE_BY_SIDECAR):
-                raise _not_written(request.path, error) from error
-            plan = self._planner.plan(request, obstacle=error)
+        with EarlyDraft(self._options) as early:
+            plan = self._planner.plan(request, begin=early.begin)
             try:
-                return self._carry_out(plan, announce)
-            except MetadataError as second:
-                raise _not_written(request.path, second) from second
+                return self._carry_out(plan, announce, early)
+            except MetadataError as error:
+                is_image = any(change.is_image for change in plan.changes)
+                if not (is_image and self._can_use_sidecar and error.reason in _CURABLE_BY_SIDECAR):
+                    raise _not_written(request.path, error) from error
+                obstacle = error
+        with EarlyDraft(self._options) as none_needed:
+            plan = self._planner.plan(request, obstacle=obstacle)
+            try:
+                return self._carry_out(plan, announce, none_needed)
+            except MetadataError as error:
+                raise _not_written(request.path, error) from error
 
-    def _carry_out(self, plan: WritePlan, announce: Callable[[WriteOutcome], None]) -> WriteOutcome:
-        """Brings all new bytes to the disk, has them announced, lets them take their places."""
+    def _carry_out(
+        self, plan: WritePlan, announce: Callable[[WriteOutcome], None], early: EarlyDraft
+    ) -> WriteOutcome:
+        """Brings all new bytes to the disk, has them announced, lets them take their places.
+
+        What was flushed is read back while a journal takes the announcement down.
+        """
+        outcome = _outcome(plan, target=plan.target)  # first, while the early draft is written
         with contextlib.ExitStack() as stage:
-            last_steps = [
-                stage.enter_context(self._staged(change, plan.photo.source))
+            confirmations = [
+                stage.enter_context(self._staged(change, plan.photo.source, early))
                 for change in plan.changes
             ]
-            outcome = _outcome(plan, target=plan.target)
             if plan.changes:
                 announce(outcome)
-            _take_places(plan.changes, last_steps)
+            _take_places(plan.changes, [confirm() for confirm in confirmations])
         return outcome
 
     def _staged(
-        self, change: FileChange, image: Source
-    ) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        self, change: FileChange, image: Source, early: EarlyDraft
+    ) -> contextlib.AbstractContextManager[Confirm]:
         if change.source is None:
             return staged_file(change.path, change.data, image.status)
-        return staged_replacement(change.source, change.data, self._options)
+        begun = early.take(change.source, change.splices)
+        return staged_replacement(change.source, change.data, self._options, begun)
 
 
 class DryRunMetadataWriter:

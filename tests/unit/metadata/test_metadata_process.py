@@ -140,10 +140,10 @@ CRASHING = """
 import os, sys
 from imageworks.metadata import replace, worker
 real = replace._take_place
-def crash(source, temporary, options):
+def crash(source, temporary, options, seen):
     if "crash" in source.path.name and temporary.exists():
         os.kill(os.getpid(), 9)
-    real(source, temporary, options)
+    real(source, temporary, options, seen)
 replace._take_place = crash
 worker.main()
 """

@@ -434,8 +434,8 @@ def test_a_staged_file_is_beside_the_old_one_until_its_last_step(photo):
     assert names_in(photo.parent) == ["a b.jpg"]
     assert photo.read_bytes() == b"old bytes"
 
-    with staged_replacement(source, b"new", PLAIN) as take_place:
-        take_place()
+    with staged_replacement(source, b"new", PLAIN) as confirm:
+        confirm()()
     assert photo.read_bytes() == b"new"
 
 

@@ -41,9 +41,9 @@ def fail_for(monkeypatch, suffix, reason):
         raise refusal(reason=reason, because="it was made to fail")
 
     @contextlib.contextmanager
-    def stage_or_fail(source, data, options):
-        with real(source, data, options) as take_place:
-            yield fail if source.path.suffix == suffix else take_place
+    def stage_or_fail(source, data, options, draft):
+        with real(source, data, options, draft) as confirm:
+            yield (lambda: fail) if source.path.suffix == suffix else confirm
 
     monkeypatch.setattr(module, "staged_replacement", stage_or_fail)
 
@@ -68,9 +68,9 @@ def test_an_image_that_changed_again_is_not_put_back(pair, monkeypatch):
         raise refusal(reason="disk-full", because="the disk is full")
 
     @contextlib.contextmanager
-    def stage(source, data, options):
-        with real(source, data, options) as take_place:
-            yield change_then_fail if source.path.suffix == ".xmp" else take_place
+    def stage(source, data, options, draft):
+        with real(source, data, options, draft) as confirm:
+            yield (lambda: change_then_fail) if source.path.suffix == ".xmp" else confirm
 
     monkeypatch.setattr(module, "staged_replacement", stage)
 
