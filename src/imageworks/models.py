@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 
 class ImageState(StrEnum):
@@ -92,6 +93,48 @@ class DiscoveredImage:
     mtime_ns: int
     inode: int
     note: str = ""
+
+
+class ListedFile(NamedTuple):
+    """A file that is an image by its name; nobody has opened it yet.
+
+    A tuple, because a walk makes a million of them.
+    """
+
+    name: str
+    format: ImageFormat
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderListing:
+    """What one folder holds, its files first, by name.
+
+    Attributes:
+        path: Absolute, as walked.
+        mtime_ns: The folder's own modification time before it was listed, in nanoseconds since the
+            epoch. It changes with every name that comes or goes, not with what a file holds.
+        entries: Images by name alone, images that had to be opened, and what was passed over.
+    """
+
+    path: Path
+    mtime_ns: int
+    entries: tuple[ListedFile | DiscoveredImage | SkippedPath, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFolder:
+    """A folder as it was when it was listed last.
+
+    Attributes:
+        mtime_ns: Its own modification time; None when it cannot be relied on.
+        below: The folders in it that were walked.
+    """
+
+    mtime_ns: int | None
+    below: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +287,8 @@ class InferenceRequest:
         capture: Likewise.
         hint: What the person typed for this one picture; empty as a rule.
         sample: 0 the first time; raised to get another answer to the same question.
+        unusable: Answers to this question that could not be used; the next is asked another way.
+        is_interactive: A person waits for the answer.
     """
 
     path: Path
@@ -254,6 +299,8 @@ class InferenceRequest:
     capture: CaptureFacts = field(default_factory=CaptureFacts)
     hint: str = ""
     sample: int = 0
+    unusable: int = 0
+    is_interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +319,8 @@ class StageAnswer:
         completion_tokens: As the server counts, where known.
         is_truncated: The answer ran into its token limit.
         attempts: 1 plus the retries that it took.
+        token_logprobs: Tokens with their natural log-probabilities, where the server tells them;
+            not kept in the library.
     """
 
     stages: tuple[Stage, ...]
@@ -285,6 +334,7 @@ class StageAnswer:
     completion_tokens: int | None = None
     is_truncated: bool = False
     attempts: int = 1
+    token_logprobs: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +345,13 @@ class InferenceResult:
         answers: In the order asked.
         has_honest_scores: Scores in the answers are probabilities, not words of a model.
         notes: What the person should know, e.g. that an answer was cut off.
+        base_url: The server that answered; empty where there is none.
     """
 
     answers: tuple[StageAnswer, ...]
     has_honest_scores: bool = False
     notes: tuple[str, ...] = ()
+    base_url: str = ""
 
 
 class MetadataTarget(StrEnum):

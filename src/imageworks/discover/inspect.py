@@ -7,7 +7,13 @@ import stat
 from typing import TYPE_CHECKING
 
 from imageworks.content import HEAD_BYTES, sniff_format
-from imageworks.models import FORMAT_EXTENSIONS, DiscoveredImage, ImageFormat, SkippedPath
+from imageworks.models import (
+    FORMAT_EXTENSIONS,
+    DiscoveredImage,
+    ImageFormat,
+    ListedFile,
+    SkippedPath,
+)
 
 if TYPE_CHECKING:
     import os
@@ -27,11 +33,18 @@ _FORMAT_BY_EXTENSION: Mapping[str, ImageFormat] = {
 
 def is_own_or_system_file(name: str) -> bool:
     """A backup, a temporary file or macOS's attribute store: never a photograph of its own."""
+    if not name.startswith("."):
+        return name.endswith(_BACKUP_ENDING)
     return (
         name.startswith(_APPLE_DOUBLE_PREFIX)
         or name.endswith(_BACKUP_ENDING)
         or _OWN_TEMPORARY.fullmatch(name) is not None
     )
+
+
+def format_of_extension(extension: str) -> ImageFormat | None:
+    """What a file is by its extension, in lower case with its dot; None when that tells nothing."""
+    return _FORMAT_BY_EXTENSION.get(extension)
 
 
 def inspect_file(path: Path, status: os.stat_result) -> DiscoveredImage | SkippedPath:
@@ -41,12 +54,20 @@ def inspect_file(path: Path, status: os.stat_result) -> DiscoveredImage | Skippe
         path: The file, absolute.
         status: Its status, links followed.
     """
-    extension = path.suffix.lower()
-    claims_image = extension in _FORMAT_BY_EXTENSION
     if not stat.S_ISREG(status.st_mode):
         return SkippedPath(path, "not a regular file")
     if status.st_size == 0:
-        return SkippedPath(path, "empty file", is_failure=claims_image)
+        return SkippedPath(path, "empty file", is_failure=_claims_image(path))
+    return _sniff(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def inspect_listed(folder: Path, file: ListedFile) -> DiscoveredImage | SkippedPath:
+    """What a file is that a walk took by its name, by its first bytes."""
+    return _sniff(folder / file.name, file.size_bytes, file.mtime_ns, file.inode)
+
+
+def _sniff(path: Path, size_bytes: int, mtime_ns: int, inode: int) -> DiscoveredImage | SkippedPath:
+    claims_image = _claims_image(path)
     try:
         with path.open("rb", buffering=0) as stream:
             head = stream.read(HEAD_BYTES)
@@ -55,14 +76,12 @@ def inspect_file(path: Path, status: os.stat_result) -> DiscoveredImage | Skippe
     image_format = sniff_format(head, path.name)
     if image_format is None:
         return SkippedPath(path, f"not an image: {_describe(head)}", is_failure=claims_image)
-    return DiscoveredImage(
-        path=path,
-        format=image_format,
-        size_bytes=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        inode=status.st_ino,
-        note=_extension_note(extension, image_format),
-    )
+    note = _extension_note(path.suffix.lower(), image_format)
+    return DiscoveredImage(path, image_format, size_bytes, mtime_ns, inode, note)
+
+
+def _claims_image(path: Path) -> bool:
+    return path.suffix.lower() in _FORMAT_BY_EXTENSION
 
 
 def _extension_note(extension: str, image_format: ImageFormat) -> str:

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imageworks.discover.inspect import inspect_file, is_own_or_system_file
+from imageworks.discover.inspect import (
+    format_of_extension,
+    inspect_file,
+    inspect_listed,
+    is_own_or_system_file,
+)
 from imageworks.errors import UsageError
-from imageworks.models import IMAGE_EXTENSIONS, DiscoveredImage, SkippedPath
+from imageworks.models import (
+    IMAGE_EXTENSIONS,
+    DiscoveredImage,
+    FolderListing,
+    ImageFormat,
+    KnownFolder,
+    ListedFile,
+    SkippedPath,
+)
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 logger = logging.getLogger(__name__)
+
+Entry = ListedFile | DiscoveredImage | SkippedPath
+"""What a folder's listing tells of one file."""
 
 FileKey = tuple[int, int]
 """Device and inode: the same file or folder under any name."""
@@ -65,26 +83,60 @@ def discover_images(
 ) -> Iterator[DiscoveredImage | SkippedPath]:
     """Every image under the inputs once, and what was passed over with its reason.
 
-    Inputs come in their order; within a folder its files come first, by name without regard to
-    case, then its folders likewise. Nothing is held but one folder's listing and the folders' keys,
-    so the first image comes at once and a million cost no memory. Files of other kinds, sidecars,
-    backups and this program's temporary files are not mentioned.
+    Each file is opened to see what it is; `list_folders` takes them by their names.
 
     Args:
         inputs: Files and folders; a file is taken whatever its extension if it is an image.
         is_recursive: Folders within folders too, links to folders included.
         extensions: Endings looked at in folders, in any case; the dot may be missing.
     """
+    for listing in list_folders(inputs, is_recursive=is_recursive, extensions=extensions):
+        for entry in listing.entries:
+            if isinstance(entry, ListedFile):
+                yield inspect_listed(listing.path, entry)
+            else:
+                yield entry
+
+
+def list_folders(
+    inputs: Sequence[Path],
+    *,
+    is_recursive: bool = True,
+    extensions: Collection[str] = IMAGE_EXTENSIONS,
+    known: Mapping[str, KnownFolder] | None = None,
+) -> Iterator[FolderListing]:
+    """The folders under the inputs with their images, and what was passed over with its reason.
+
+    Inputs come in their order; within a folder its files come first, by name without regard to
+    case, then its folders likewise. Nothing is held but one folder's listing and the folders' keys,
+    so the first image comes at once and a million cost no memory. Files of other kinds, sidecars,
+    backups and this program's temporary files are not mentioned. A file among the inputs comes as
+    a listing of its folder that holds it alone, with a time of 0.
+
+    Args:
+        inputs: Files and folders; a file is taken whatever its extension if it is an image.
+        is_recursive: Folders within folders too, links to folders included.
+        extensions: Endings looked at in folders, in any case; the dot may be missing.
+        known: Folders by path that are left out while their own time stands; those below them are
+            taken from here, too.
+    """
     endings = frozenset("." + ending.lower().removeprefix(".") for ending in extensions)
     paths = [Path(os.path.abspath(path)) for path in inputs]  # noqa: PTH100  # keeps links
-    walk = _Walk(is_recursive, endings)
+    walk = _Walk(is_recursive, endings, known or {})
     for path in paths:
         if path.is_dir():
             walk.roots.append(Path(os.path.realpath(path)))
         else:
             walk.note_given_file(path)
     for path in paths:
-        yield from walk.folder(path) if path.is_dir() else walk.given_file(path)
+        if path.is_dir():
+            yield from walk.folder(path)
+        else:
+            yield FolderListing(path.parent, 0, (walk.given_file(path),))
+
+
+_Ordered = tuple[str, str, "os.DirEntry[str]"]
+"""A name folded for its order, the name, and the entry: names differ, so entries never compare."""
 
 
 @dataclass(slots=True)
@@ -93,6 +145,9 @@ class _Walk:
 
     is_recursive: bool
     endings: frozenset[str]
+    known: Mapping[str, KnownFolder] = field(default_factory=dict)
+    formats: dict[str, ImageFormat | None] = field(default_factory=dict)
+    wanted: set[str] = field(default_factory=set)
     roots: list[Path] = field(default_factory=list)
     given: set[FileKey] = field(default_factory=set)
     taken: set[FileKey] = field(default_factory=set)
@@ -105,99 +160,139 @@ class _Walk:
         except OSError as error:  # gone since it was checked; reported in its turn
             logger.debug("Input %s: %s", show_path(path), error)
 
-    def given_file(self, path: Path) -> Iterator[DiscoveredImage | SkippedPath]:
+    def given_file(self, path: Path) -> DiscoveredImage | SkippedPath:
         """A file among the inputs."""
         if is_own_or_system_file(path.name):
-            yield SkippedPath(path, "a backup or temporary file")
-            return
+            return SkippedPath(path, "a backup or temporary file")
         try:
             status = path.stat()
         except OSError as error:
-            yield SkippedPath(path, f"cannot be read: {error.strerror}", is_failure=True)
-            return
+            return SkippedPath(path, f"cannot be read: {error.strerror}", is_failure=True)
         if _key(status) in self.taken:
-            yield SkippedPath(path, "given twice")
-            return
+            return SkippedPath(path, "given twice")
         self.taken.add(_key(status))
-        yield inspect_file(path, status)
+        return inspect_file(path, status)
 
-    def folder(self, root: Path) -> Iterator[DiscoveredImage | SkippedPath]:
+    def folder(self, root: Path) -> Iterator[FolderListing]:
         """A folder among the inputs and, when asked for, all below it."""
-        waiting = [root]
+        waiting = [os.fspath(root)]
         while waiting:
             folder = waiting.pop()
-            try:
-                key = _key(folder.stat())
-                if key in self.visited:
-                    yield SkippedPath(folder, "folder already visited")
-                    continue
-                self.visited.add(key)
-                with os.scandir(folder) as listing:
-                    entries = sorted(listing, key=_by_name)
-            except OSError as error:
-                yield SkippedPath(folder, f"folder cannot be read: {error.strerror}")
-                continue
-            yield from self._files(entries)
+            listing, below = self._list(folder)
+            if listing is not None:
+                yield listing
             if self.is_recursive:
-                below = yield from self._folders(entries)
                 waiting.extend(reversed(below))
 
-    def _files(self, entries: list[os.DirEntry[str]]) -> Iterator[DiscoveredImage | SkippedPath]:
-        for entry in entries:
-            if not self._is_wanted(entry.name):
-                continue
-            path = Path(entry.path)
+    def _list(self, folder: str) -> tuple[FolderListing | None, Sequence[str]]:
+        """One folder's listing, None while it is as it was known; and the folders to walk in it."""
+        path = Path(folder)
+        try:
+            status = os.stat(folder)  # noqa: PTH116  # a million folders
+            if _key(status) in self.visited:
+                return _passed_over(path, "folder already visited"), ()
+            self.visited.add(_key(status))
+            known = self.known.get(folder)
+            if known is not None and known.mtime_ns == status.st_mtime_ns:
+                return None, known.below
+            with os.scandir(folder) as listing:
+                files, folders = self._sorted(listing)
+        except OSError as error:
+            return _passed_over(path, f"folder cannot be read: {error.strerror}"), ()
+        entries = self._files(files)
+        below: list[str] = []
+        for _, _, entry in folders if self.is_recursive else ():
+            if reason := self._reason_against(entry):
+                entries.append(SkippedPath(Path(entry.path), reason))
+            else:
+                below.append(entry.path)
+        return FolderListing(path, status.st_mtime_ns, tuple(entries)), below
+
+    def _sorted(self, listing: Iterator[os.DirEntry[str]]) -> tuple[list[_Ordered], list[_Ordered]]:
+        """The files that may be images, and the folders; by name without regard to case."""
+        files: list[_Ordered] = []
+        folders: list[_Ordered] = []
+        is_wanted = self._is_wanted
+        for entry in listing:
+            name = entry.name
+            is_file = is_wanted(name)
             try:
-                if entry.is_dir():
-                    continue
-                status = entry.stat()
+                is_folder = entry.is_dir()
+            except OSError:
+                is_folder = not is_file  # nobody knows; its name is the best guess
+            if is_folder:
+                folders.append((name.casefold(), name, entry))
+            elif is_file:
+                files.append((name.casefold(), name, entry))
+        files.sort()
+        folders.sort()
+        return files, folders
+
+    def _files(self, files: Sequence[_Ordered]) -> list[Entry]:
+        """What to say of each file. Most are plain, so they go the short way through this loop."""
+        entries: list[Entry] = []
+        formats, has_given = self.formats, bool(self.given)
+        for _, name, file in files:
+            try:
+                status = file.stat()
             except OSError as error:
-                is_broken = entry.is_symlink()
-                reason = "broken link" if is_broken else f"cannot be read: {error.strerror}"
-                yield SkippedPath(path, reason, is_failure=not is_broken)
+                entries.append(_unreadable(file, error))
                 continue
-            if entry.name.startswith("."):
-                yield SkippedPath(path, "hidden")
-            elif _key(status) not in self.given:
-                yield self._file(path, status, is_link=entry.is_symlink())
+            image_format = formats[name[name.rfind(".") :]]
+            if (
+                image_format is not None
+                and status.st_size
+                and stat.S_ISREG(status.st_mode)
+                and not (name[0] == "." or has_given or file.is_symlink())
+            ):
+                found = (name, image_format, status.st_size, status.st_mtime_ns, status.st_ino)
+                entries.append(ListedFile._make(found))
+            elif (entry := self._odd_file(file, status)) is not None:
+                entries.append(entry)
+        return entries
+
+    def _odd_file(self, file: os.DirEntry[str], status: os.stat_result) -> Entry | None:
+        """What to say of a file that needs a second look; nothing of one among the inputs."""
+        path = Path(file.path)
+        if file.name.startswith("."):
+            return SkippedPath(path, "hidden")
+        if _key(status) in self.given:
+            return None
+        if file.is_symlink():
+            return self._linked_file(path, status)
+        return inspect_file(path, status)
 
     def _is_wanted(self, name: str) -> bool:
         # Not `splitext`, to which a name of dots alone before its ending has none.
-        ending = name[name.rfind(".") :].lower() if "." in name else ""
-        return ending in self.endings and not is_own_or_system_file(name)
+        ending = name[name.rfind(".") :]
+        if ending not in self.formats:
+            self._learn(ending)
+        return ending in self.wanted and not is_own_or_system_file(name)
 
-    def _file(
-        self, path: Path, status: os.stat_result, *, is_link: bool
-    ) -> DiscoveredImage | SkippedPath:
-        if is_link:
-            target = Path(os.path.realpath(path))
-            if self._reaches(target.parent) and self._is_reached_name(target.name):
-                return SkippedPath(path, "link to a file that is found itself")
-            if _key(status) in self.taken:
-                return SkippedPath(path, "another link to a file already taken")
-            self.taken.add(_key(status))
+    def _learn(self, ending: str) -> None:
+        """Looks at an ending once, as it is written: a folder has few, and many files of each."""
+        lower = ending.lower()
+        self.formats[ending] = format_of_extension(lower)
+        if lower in self.endings:
+            self.wanted.add(ending)
+
+    def _linked_file(self, path: Path, status: os.stat_result) -> DiscoveredImage | SkippedPath:
+        target = Path(os.path.realpath(path))
+        if self._reaches(target.parent) and self._is_reached_name(target.name):
+            return SkippedPath(path, "link to a file that is found itself")
+        if _key(status) in self.taken:
+            return SkippedPath(path, "another link to a file already taken")
+        self.taken.add(_key(status))
         return inspect_file(path, status)
 
     def _is_reached_name(self, name: str) -> bool:
         return self._is_wanted(name) and not name.startswith(".")
 
-    def _folders(self, entries: list[os.DirEntry[str]]) -> Generator[SkippedPath, None, list[Path]]:
-        """Reports the folders passed over; returns those to walk."""
-        below = []
-        for entry in entries:
-            try:
-                if not entry.is_dir():
-                    continue
-                reason = self._reason_against(entry)
-            except OSError as error:
-                reason = f"cannot be read: {error.strerror}"
-            if reason:
-                yield SkippedPath(Path(entry.path), reason)
-            else:
-                below.append(Path(entry.path))
-        return below
-
     def _reason_against(self, entry: os.DirEntry[str]) -> str:
+        try:
+            entry.is_dir()
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
         if entry.name.startswith("."):
             return "hidden"
         if _is_program_folder(entry.name):
@@ -223,8 +318,14 @@ def _is_program_folder(name: str) -> bool:
     return folded in _PROGRAM_FOLDERS or folded.endswith(_PROGRAM_FOLDER_ENDINGS)
 
 
-def _by_name(entry: os.DirEntry[str]) -> tuple[str, str]:
-    return entry.name.casefold(), entry.name
+def _unreadable(file: os.DirEntry[str], error: OSError) -> SkippedPath:
+    is_broken = file.is_symlink()
+    reason = "broken link" if is_broken else f"cannot be read: {error.strerror}"
+    return SkippedPath(Path(file.path), reason, is_failure=not is_broken)
+
+
+def _passed_over(folder: Path, reason: str) -> FolderListing:
+    return FolderListing(folder, 0, (SkippedPath(folder, reason),))
 
 
 def _key(status: os.stat_result) -> FileKey:

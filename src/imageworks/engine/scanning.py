@@ -6,48 +6,74 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from imageworks.discover.walk import discover_images
+from imageworks.discover.inspect import inspect_file
+from imageworks.discover.walk import list_folders
 from imageworks.engine.plan import Plan, plan_for
-from imageworks.models import DecisionKind, DiscoveredImage, ImageState, SkippedPath
+from imageworks.models import (
+    DecisionKind,
+    DiscoveredImage,
+    ImageState,
+    ListedFile,
+    SkippedPath,
+)
 from imageworks.review.merge import proposed_tags
 from imageworks.store.records import Choice
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.models import FolderListing, KnownFolder
     from imageworks.store.library import Library
-    from imageworks.store.records import FoundImage, RunRow
+    from imageworks.store.records import FoundImage, RunRow, WorkItem
 
 logger = logging.getLogger(__name__)
 
-_BATCH_SIZE = 256
-_BATCH_TIME_S = 0.1
+_BATCH_FILES = 2000
+_BATCH_TIME_S = 0.05
+_INSPECT_AT_ONCE = 64
 
 
-async def discovered(
-    folders: Sequence[Path], *, is_recursive: bool, extensions: Collection[str]
-) -> AsyncIterator[list[DiscoveredImage | SkippedPath]]:
-    """Batches of what `discover_images` finds, walked in a thread; the first comes at once."""
-    found = discover_images(folders, is_recursive=is_recursive, extensions=extensions)
+async def walked(
+    config: PersonalTaggerConfig, known: Mapping[str, KnownFolder] | None = None
+) -> AsyncIterator[list[FolderListing]]:
+    """Batches of folders, walked in a thread while the one before is dealt with.
 
-    def next_batch(limit: int) -> list[DiscoveredImage | SkippedPath]:
-        batch: list[DiscoveredImage | SkippedPath] = []
+    The first folder comes at once.
+    """
+    walk = list_folders(
+        config.input_paths,
+        is_recursive=config.recursive,
+        extensions=config.image_extensions,
+        known=known,
+    )
+
+    def next_batch(most_files: int) -> list[FolderListing]:
+        batch: list[FolderListing] = []
         deadline = time.monotonic() + _BATCH_TIME_S
-        for item in found:
-            batch.append(item)
-            if len(batch) >= limit or time.monotonic() > deadline:
+        count = 0
+        for listing in walk:
+            batch.append(listing)
+            count += len(listing.entries)
+            time.sleep(0)  # lets the thread that keeps the batch before have its turn
+            if count >= most_files or time.monotonic() > deadline:
                 break
         return batch
 
-    limit = 8
-    while batch := await asyncio.to_thread(next_batch, limit):
-        yield batch
-        limit = _BATCH_SIZE
+    loop = asyncio.get_running_loop()
+    # Not `to_thread`, whose thread begins only once the loop has its turn again.
+    waiting = loop.run_in_executor(None, next_batch, 1)
+    try:
+        while batch := await waiting:
+            waiting = loop.run_in_executor(None, next_batch, _BATCH_FILES)
+            yield batch
+    finally:
+        await asyncio.wait([waiting])
 
 
 class LibraryScan:
@@ -57,23 +83,34 @@ class LibraryScan:
         self._library = library
         self._config = config
 
-    async def run(self) -> int:
-        """Takes note of all images in the input folders; how many there are."""
-        count = 0
-        batches = discovered(
-            self._config.input_paths,
-            is_recursive=self._config.recursive,
-            extensions=self._config.image_extensions,
-        )
-        async for batch in batches:
+    async def run(self) -> None:
+        """Takes note of images that came and went, by their names: folders as they were are left.
+
+        See `check` for the rest.
+        """
+        await self._take_over(self._library.folders.known())
+
+    async def check(self) -> None:
+        """Finds what names do not tell: files edited in place, and files that are no images."""
+        await self._take_over(None)
+        last_id = 0
+        while rows := self._library.images.uninspected(
+            self._config.input_paths, last_id, _INSPECT_AT_ONCE
+        ):
+            found = await asyncio.to_thread(lambda: [inspect_path(row.path) for row in rows])
             with self._library.transaction():
-                for item in batch:
-                    if isinstance(item, DiscoveredImage):
-                        self._library.images.record_found(item)
-                        count += 1
-                    else:
-                        note_skipped(self._library, item)
-        return count
+                for item in found:
+                    take_note(self._library, item)
+            last_id = rows[-1].id
+
+    async def _take_over(self, known: Mapping[str, KnownFolder] | None) -> None:
+        async for batch in walked(self._config, known):
+            with self._library.transaction():
+                self._library.folders.record(batch)
+                for listing in batch:
+                    for entry in listing.entries:
+                        if not isinstance(entry, ListedFile):
+                            take_note(self._library, entry)
 
 
 class RunScan:
@@ -101,32 +138,40 @@ class RunScan:
 
     async def run(self, *, is_redo: bool, limit: int | None, stop: asyncio.Event) -> None:
         """Walks to the end, to the limit of images to deal with, or until told to stop."""
-        batches = discovered(
-            self._config.input_paths,
-            is_recursive=self._config.recursive,
-            extensions=self._config.image_extensions,
-        )
-        async for batch in batches:
+        async for batch in walked(self._config):
             with self._library.transaction():
-                taken = [self._take(item, is_redo=is_redo, limit=limit) for item in batch]
-                to_ask = [image_id for image_id in taken if image_id is not None]
+                to_ask = [
+                    image_id
+                    for listing in batch
+                    for image_id in self._folder(listing, is_redo=is_redo, limit=limit)
+                ]
                 self._library.queue.add(self._run.id, to_ask, is_redo=is_redo)
             if stop.is_set() or (limit is not None and self.planned >= limit):
                 return
 
-    def _take(
-        self, item: DiscoveredImage | SkippedPath, *, is_redo: bool, limit: int | None
-    ) -> int | None:
-        """Deals with one file; its id when it has to be asked about."""
-        if limit is not None and self.planned >= limit:
-            return None
-        if isinstance(item, SkippedPath):
-            self._skip(item)
-            return None
-        found = self._library.images.record_found(item)
+    def _folder(self, listing: FolderListing, *, is_redo: bool, limit: int | None) -> Iterator[int]:
+        """Deals with one folder's files; the ids of those that have to be asked about."""
+        (folder_id,) = self._library.folders.record([listing])
+        names = [entry.name for entry in listing.entries if isinstance(entry, ListedFile)]
+        by_name = iter(self._library.folders.found(folder_id, names))
+        for entry in listing.entries:
+            if limit is not None and self.planned >= limit:
+                return
+            if isinstance(entry, SkippedPath):
+                self._skip(entry)
+                continue
+            if isinstance(entry, ListedFile):
+                found = next(by_name)
+            else:
+                found = self._library.images.record_found(entry)
+            if self._is_to_ask(found, is_redo=is_redo):
+                yield found.id
+
+    def _is_to_ask(self, found: FoundImage, *, is_redo: bool) -> bool:
+        """Deals with one file, unless it has to be asked about."""
         if self._library.outcomes.has(self._run.id, found.id):
             self.planned += 1
-            return None
+            return False
         plan = plan_for(
             found,
             fingerprint=self._fingerprint,
@@ -135,13 +180,13 @@ class RunScan:
         )
         if plan in {Plan.LEAVE, Plan.AWAIT_WRITE}:
             self.left += 1
-            return None
+            return False
         self.planned += 1
         if plan is Plan.ACCEPT:
             self._accept(found)
         elif plan is Plan.RETRY_WRITE:
             self._library.decisions.retry(found.id, self._run.id)
-        return found.id if plan is Plan.ASK else None
+        return plan is Plan.ASK
 
     def _skip(self, item: SkippedPath) -> None:
         self.skipped[item.reason] += 1
@@ -166,6 +211,38 @@ class RunScan:
         self._library.decisions.decide(
             found.id, self._run.id, DecisionKind.ACCEPT, by="run", choice=Choice(tags)
         )
+
+
+def inspect_path(path: Path) -> DiscoveredImage | SkippedPath:
+    """What a file is that was known by its name alone; opens it."""
+    try:
+        return inspect_file(path, path.stat())
+    except OSError as error:
+        return SkippedPath(path, f"cannot be read: {error.strerror}", is_failure=True)
+
+
+async def inspect_claimed(library: Library, item: WorkItem) -> WorkItem | None:
+    """A claimed image with its format by its bytes; None when it is no image, and so has failed."""
+    if item.is_inspected:
+        return item
+    found = await asyncio.to_thread(inspect_path, item.path)
+    with library.transaction():
+        if isinstance(found, DiscoveredImage):
+            library.images.record_found(found)
+            return replace(item, format=found.format)
+        note_skipped(library, found)
+        library.queue.remove(item.image_id)
+        library.outcomes.record(
+            item.run_id, item.image_id, ImageState.FAILED, reason="not-an-image"
+        )
+    return None
+
+
+def take_note(library: Library, item: DiscoveredImage | SkippedPath) -> int | None:
+    """Keeps what a file is; its id, None for one that is passed over."""
+    if isinstance(item, DiscoveredImage):
+        return library.images.record_found(item).id
+    return note_skipped(library, item)
 
 
 def note_skipped(library: Library, item: SkippedPath) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
@@ -28,6 +29,23 @@ _STATE_AFTER = {
     DecisionKind.REJECT: ImageState.REJECTED,
     DecisionKind.SKIP: ImageState.SKIPPED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDecision:
+    """A decision in the journal of decisions.
+
+    Attributes:
+        write_state: Of its write: none, intended, writing, written, failed, superseded, undone.
+        is_latest: It is the image's decision now.
+        is_open: It was taken back, and nothing has been decided or suggested since.
+    """
+
+    kind: DecisionKind
+    choice: Choice
+    write_state: str
+    is_latest: bool
+    is_open: bool
 
 
 class Decisions:
@@ -91,7 +109,10 @@ class Decisions:
             return decision_id
 
     def undo(self, decision_id: int, run_id: int) -> bool:
-        """Takes back an image's latest decision; False when it is not, or its write has begun."""
+        """Takes back an image's latest decision; False when it is not, or its write has begun.
+
+        A write that failed has changed nothing, so its decision can be taken back as well.
+        """
         with self._library.transaction(is_durable=True) as connection:
             row = connection.execute(
                 "SELECT d.*, i.decision_id AS latest FROM decision d"
@@ -100,7 +121,7 @@ class Decisions:
             ).fetchone()
             if row is None or row["latest"] != decision_id:
                 return False
-            if row["write_state"] not in {"none", "intended"}:
+            if row["write_state"] not in {"none", "intended", "failed"}:
                 return False
             connection.execute("UPDATE decision SET write_state='none' WHERE id=?", (decision_id,))
             connection.execute(
@@ -130,6 +151,22 @@ class Decisions:
             "SELECT * FROM decision WHERE id=?", (decision_id,)
         ).fetchone()
         return choice_of_row(row)
+
+    def made(self, decision_id: int) -> MadeDecision:
+        """A decision as it was made, and whether it still stands."""
+        row = self._library.connection.execute(
+            "SELECT d.*, i.decision_id AS latest, i.suggestion_id AS asked FROM decision d"
+            " JOIN image i ON i.id = d.image_id WHERE d.id=?",
+            (decision_id,),
+        ).fetchone()
+        return MadeDecision(
+            kind=DecisionKind(row["kind"]),
+            choice=choice_of_row(row),
+            write_state=row["write_state"],
+            is_latest=row["latest"] == decision_id,
+            is_open=row["latest"] in {None, row["previous_id"]}
+            and row["asked"] == row["suggestion_id"],
+        )
 
     def mark(self, decision_id: int | None) -> DecisionMark | None:
         """Who made a decision and when."""

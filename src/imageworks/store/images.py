@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.models import ImageFormat, ImageState
+from imageworks.store.folders import FOUND, found_image
 from imageworks.store.records import (
     FoundImage,
     ImageRow,
@@ -25,14 +27,12 @@ if TYPE_CHECKING:
 _ROW = """
 SELECT i.*, f.path AS folder,
   coalesce((SELECT json_extract(d.tags, '$.caption') FROM decision d
-            WHERE d.id = i.decision_id AND d.kind = 'accept'), s.caption, '') AS caption
+            WHERE d.id = i.decision_id AND d.kind = 'accept'), s.caption, '') AS caption,
+  (SELECT count(*) FROM kin k JOIN kin m ON m.group_id = k.group_id
+   WHERE k.image_id = i.id) AS group_size,
+  (SELECT count(*) FROM image r WHERE r.lead_id = i.id) AS followers,
+  EXISTS (SELECT 1 FROM wish w WHERE w.image_id = i.id) AS is_asked_again
 FROM image i JOIN folder f ON f.id = i.folder_id LEFT JOIN suggestion s ON s.id = i.suggestion_id
-"""
-_FOUND = """
-SELECT i.*, s.fingerprint, d.made_by, d.kind AS decided, w.image_id AS queued
-FROM image i LEFT JOIN suggestion s ON s.id = i.suggestion_id
-  LEFT JOIN decision d ON d.id = i.decision_id LEFT JOIN work w ON w.image_id = i.id
-WHERE i.folder_id = ? AND i.name = ?
 """
 
 
@@ -48,31 +48,20 @@ class Images:
         with self._library.transaction() as connection:
             folder_id = self._folder_id(connection, os.fsencode(found.path.parent))
             name = os.fsencode(found.path.name)
-            row = connection.execute(_FOUND, (folder_id, name)).fetchone()
+            row = connection.execute(f"{FOUND} AND i.name = ?", (folder_id, name)).fetchone()
             if row is None:
                 return self._insert(connection, folder_id, name, found)
             is_changed = (row["size"], row["mtime_ns"]) != (found.size_bytes, found.mtime_ns)
-            if is_changed:
+            if is_changed or not row["is_inspected"]:
                 connection.execute(
-                    "UPDATE image SET size=?, mtime_ns=?, inode=?, format=?, note=?, content=NULL"
-                    " WHERE id=?",
+                    "UPDATE image SET size=?, mtime_ns=?, inode=?, format=?, note=?,"
+                    " content=iif(?, NULL, content), is_inspected=1 WHERE id=?",
                     (
                         *(found.size_bytes, found.mtime_ns, found.inode),
-                        *(found.format, found.note, row["id"]),
+                        *(found.format, found.note, is_changed, row["id"]),
                     ),
                 )
-            return FoundImage(
-                id=row["id"],
-                format=found.format,
-                state=ImageState(row["state"]),
-                is_new=False,
-                is_changed=is_changed,
-                is_queued=row["queued"] is not None,
-                content_id=row["content"] or "",
-                fingerprint=row["fingerprint"] or "",
-                decided_by=row["made_by"] or "",
-                is_decided=row["decided"] in {"accept", "reject", "skip"},
-            )
+            return replace(found_image(row, is_changed=is_changed), format=found.format)
 
     def record_failed_path(self, path: Path, *, reason: str, reason_text: str) -> int:
         """Takes note of a file that claims to be an image but is none; it is ``failed``."""
@@ -82,7 +71,8 @@ class Images:
                 "INSERT INTO image(folder_id, name, format, size, mtime_ns, inode, state,"
                 " state_at, reason, reason_text) VALUES (?, ?, ?, 0, 0, 0, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET state=excluded.state, state_at=excluded.state_at,"
-                " size=0, mtime_ns=0, reason=excluded.reason, reason_text=excluded.reason_text"
+                " size=0, mtime_ns=0, is_inspected=1, reason=excluded.reason,"
+                " reason_text=excluded.reason_text"
                 " RETURNING id",
                 (
                     *(folder_id, os.fsencode(path.name), ImageFormat.JPEG, ImageState.FAILED),
@@ -91,22 +81,40 @@ class Images:
             ).fetchone()
             return int(row["id"])
 
+    def uninspected(self, folders: Sequence[Path], after_id: int, limit: int) -> list[ImageRow]:
+        """Images in or below some folders that are known by their names alone, in order of ids."""
+        clause, values = below(folders)
+        rows = self._library.connection.execute(
+            f"{_ROW} WHERE i.is_inspected=0 AND i.id > ? AND {clause} ORDER BY i.id LIMIT ?",
+            (after_id, *values, limit),
+        )
+        return [_image_row(row) for row in rows]
+
     def record_prepared(self, image_id: int, prepared: PreparedImage) -> None:
         """Takes note of what decoding measured and where the previews are."""
         taken_at = prepared.capture.taken_at
+        taken_ms = None if taken_at is None else int(taken_at.timestamp() * 1000)
+        perceptual_hash = f"{prepared.perceptual_hash:016x}"
         with self._library.transaction() as connection:
+            known = connection.execute(
+                "SELECT perceptual_hash, taken FROM image WHERE id=?", (image_id,)
+            ).fetchone()
+            is_same = tuple(known) == (perceptual_hash, taken_ms)
+            if not is_same:
+                self._library.kinship.forget(image_id)
             connection.execute(
                 "UPDATE image SET content=?, width=?, height=?, taken=?, perceptual_hash=?,"
                 " preview=?, thumbnail=? WHERE id=?",
                 (
                     *(prepared.content_id, prepared.width_px, prepared.height_px),
-                    None if taken_at is None else int(taken_at.timestamp() * 1000),
-                    f"{prepared.perceptual_hash:016x}",
+                    *(taken_ms, perceptual_hash),
                     os.fsencode(prepared.preview_path),
                     os.fsencode(prepared.thumbnail_path),
                     image_id,
                 ),
             )
+            if not is_same:
+                self._library.kinship.relate(image_id)
 
     def record_rewritten(self, image_id: int, path: Path) -> None:
         """Takes note of a file's new size and time after this program has written to it."""
@@ -155,9 +163,14 @@ class Images:
             new = connection.execute("SELECT * FROM image WHERE id=?", (new_id,)).fetchone()
             connection.execute("DELETE FROM work WHERE image_id=?", (old_id,))
             connection.execute("UPDATE work SET image_id=? WHERE image_id=?", (old_id, new_id))
-            for table in ("outcome", "draft"):
+            for image_id in (old_id, new_id):
+                self._library.kinship.forget(image_id)
+            connection.execute("UPDATE image SET lead_id=NULL WHERE id=?", (old_id,))
+            connection.execute("UPDATE image SET lead_id=NULL WHERE lead_id=?", (old_id,))
+            connection.execute("UPDATE image SET lead_id=? WHERE lead_id=?", (old_id, new_id))
+            for table in ("outcome", "draft", "decision", "act_change"):
                 connection.execute(
-                    f"UPDATE OR REPLACE {table} SET image_id=? WHERE image_id=?",  # noqa: S608  # two fixed names
+                    f"UPDATE OR REPLACE {table} SET image_id=? WHERE image_id=?",  # noqa: S608  # fixed names
                     (old_id, new_id),
                 )
             connection.execute("DELETE FROM image WHERE id=?", (new_id,))
@@ -167,6 +180,7 @@ class Images:
                 f"UPDATE image SET {assignments} WHERE id=?",  # noqa: S608  # fixed names
                 (*(new[column] for column in columns.split()), old_id),
             )
+            self._library.kinship.relate(old_id)
 
     def get(self, image_id: int) -> ImageRow | None:
         """One image, or None when it is not in the library."""
@@ -235,6 +249,7 @@ class Images:
                 *(found.note, ImageState.DISCOVERED, self._library.now_ms()),
             ),
         ).fetchone()
+        self._library.folders.count_new(connection, folder_id, 1)
         return FoundImage(
             id=row["id"],
             format=found.format,
@@ -306,4 +321,7 @@ def _image_row(row: sqlite3.Row) -> ImageRow:
         suggestion_id=row["suggestion_id"],
         decision_id=row["decision_id"],
         note=row["note"],
+        group_size=max(1, row["group_size"]),
+        followers=row["followers"],
+        is_asked_again=bool(row["is_asked_again"]),
     )

@@ -124,6 +124,26 @@ class Journal:
                 self.record_undone(entry)
         return bool(entries)
 
+    def withdraw_undo_of(self, decision_id: int) -> bool:
+        """Takes a request of `request_undo_of` back; False when the undo has begun or ended."""
+        with self._library.transaction(is_durable=True) as connection:
+            return bool(
+                connection.execute(
+                    "UPDATE write_journal SET state='done'"
+                    " WHERE decision_id=? AND state='undo-intended'",
+                    (decision_id,),
+                ).rowcount
+            )
+
+    def is_undoing(self, decision_id: int) -> bool:
+        """Whether the undo of a decision's write is asked for or under way."""
+        row = self._library.connection.execute(
+            "SELECT 1 FROM write_journal WHERE decision_id=?"
+            " AND state IN ('undo-intended', 'undoing')",
+            (decision_id,),
+        ).fetchone()
+        return row is not None
+
     def next_undo(self) -> JournalEntry | None:
         """The next undo to do, marked as begun."""
         query = "WHERE j.state IN ('undo-intended', 'undoing') ORDER BY j.id DESC LIMIT 1"

@@ -8,16 +8,22 @@ import time
 from typing import TYPE_CHECKING
 
 from imageworks.errors import StoreError
+from imageworks.store.acts import Acts
+from imageworks.store.corrections import StoredCorrections
 from imageworks.store.decisions import Decisions
+from imageworks.store.folders import Folders
 from imageworks.store.images import Images
 from imageworks.store.journal import Journal
+from imageworks.store.kinship import Kinship
 from imageworks.store.outcomes import Outcomes
+from imageworks.store.pending import Pending
 from imageworks.store.queue import WorkQueue
 from imageworks.store.runs import Runs
 from imageworks.store.schema import APPLICATION_ID, MIGRATIONS, OLDEST_SQLITE
 from imageworks.store.search import Search
 from imageworks.store.session import SessionMemory
 from imageworks.store.suggestions import Suggestions
+from imageworks.store.usage import Usage
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -48,6 +54,7 @@ class Library:
         with store_errors(path):
             self._connection = _connect(path)
             _prepare(self._connection, path)
+        self.folders = Folders(self)
         self.images = Images(self)
         self.suggestions = Suggestions(self)
         self.decisions = Decisions(self)
@@ -57,6 +64,11 @@ class Library:
         self.outcomes = Outcomes(self)
         self.session = SessionMemory(self)
         self.search = Search(self)
+        self.kinship = Kinship(self)
+        self.acts = Acts(self)
+        self.corrections = StoredCorrections(self)
+        self.pending = Pending(self)
+        self.usage = Usage(self)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -92,6 +104,10 @@ class Library:
         """A number that changes when another process has changed the library."""
         with store_errors(self.path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def change_mark(self) -> tuple[int, int]:
+        """Two numbers of which one changes with every change of the library, also from here."""
+        return self.data_version(), self._connection.total_changes
 
     def close(self) -> None:
         """Closes the connection; the library itself needs no closing to be safe."""

@@ -34,10 +34,7 @@ class WorkQueue:
     ) -> None:
         """Queues images for a run; one queued already moves to this run and the higher priority."""
         with self._library.transaction() as connection:
-            last = connection.execute(
-                "SELECT coalesce(max(position), 0) FROM work WHERE is_claimed=0 AND priority=?",
-                (priority,),
-            ).fetchone()[0]
+            last = connection.execute("SELECT coalesce(max(position), 0) FROM work").fetchone()[0]
             connection.executemany(
                 "INSERT INTO work(image_id, run_id, priority, position, hint, is_redo)"
                 " VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET run_id=excluded.run_id,"
@@ -57,20 +54,57 @@ class WorkQueue:
                 ],
             )
 
-    def claim(self, run_id: int, limit: int) -> list[WorkItem]:
+    def attend(self, run_id: int, image_ids: Sequence[int], depth: int) -> int:
+        """Moves what a person looks at to the front of a run's queue, in their order.
+
+        What came to the front before, and is not among them, goes back to its place.
+
+        Args:
+            run_id: Only images that this run asks about anyway.
+            image_ids: The image under the cursor first.
+            depth: So many of them, at most, that are still to be asked about.
+
+        Returns:
+            How many there were.
+        """
+        waiting = self._library.connection.execute(
+            f"SELECT image_id FROM work WHERE run_id=? AND image_id IN ({_marks(image_ids)})",  # noqa: S608  # marks
+            (run_id, *image_ids),
+        ).fetchall()
+        found = {row[0] for row in waiting}
+        ahead = [image_id for image_id in image_ids if image_id in found][:depth]
+        unseen = f"image_id NOT IN ({_marks(ahead)})"
+        with self._library.transaction() as connection:
+            connection.execute(
+                f"UPDATE work SET priority=? WHERE run_id=? AND priority > 0 AND {unseen}",  # noqa: S608  # marks
+                (Priority.BATCH, run_id, *ahead),
+            )
+            connection.executemany(
+                "UPDATE work SET priority=? WHERE image_id=? AND priority<>?1",
+                [
+                    (max(Priority.REVIEW_AHEAD, Priority.REVIEWER_WAITS - rank), image_id)
+                    for rank, image_id in enumerate(ahead)
+                ],
+            )
+        return len(ahead)
+
+    def claim(
+        self, run_id: int, limit: int, *, least_priority: int = Priority.BATCH
+    ) -> list[WorkItem]:
         """A run's next images, marked as under way."""
         waiting = self._library.connection.execute(
-            "SELECT 1 FROM work WHERE run_id=? AND is_claimed=0 LIMIT 1", (run_id,)
+            "SELECT 1 FROM work WHERE run_id=? AND is_claimed=0 AND priority >= ? LIMIT 1",
+            (run_id, least_priority),
         ).fetchone()
         if waiting is None:
             return []  # looking takes no lock
         with self._library.transaction() as connection:
             rows = connection.execute(
-                "SELECT w.*, i.name, i.format, f.path AS folder FROM work w"
+                "SELECT w.*, i.name, i.format, i.is_inspected, f.path AS folder FROM work w"
                 " JOIN image i ON i.id = w.image_id JOIN folder f ON f.id = i.folder_id"
-                " WHERE w.run_id=? AND w.is_claimed=0"
+                " WHERE w.run_id=? AND w.is_claimed=0 AND w.priority >= ?"
                 " ORDER BY w.priority DESC, w.attempts, w.position LIMIT ?",
-                (run_id, limit),
+                (run_id, least_priority, limit),
             ).fetchall()
             connection.executemany(
                 "UPDATE work SET is_claimed=1 WHERE image_id=?", [(r["image_id"],) for r in rows]
@@ -88,6 +122,7 @@ class WorkQueue:
                 attempts=row["attempts"],
                 hint=row["hint"],
                 is_redo=bool(row["is_redo"]),
+                is_inspected=bool(row["is_inspected"]),
             )
             for row in rows
         ]
@@ -153,3 +188,7 @@ class WorkQueue:
             values,
         ).fetchone()
         return int(row[0])
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))

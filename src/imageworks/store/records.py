@@ -36,6 +36,9 @@ class ImageRow:
         reason: Short word for why it failed or was skipped, and ``reason_text`` in words.
         taken_at: When the camera took it, where known.
         preview_path: The upright picture in the cache, or None when it is not there yet.
+        group_size: How many pictures of a burst or near-duplicates it is one of; 1 when of none.
+        followers: Files that share its card: the RAW beside a JPEG.
+        is_asked_again: Another suggestion was asked for, and the engine has not heard of it yet.
     """
 
     id: int
@@ -53,6 +56,9 @@ class ImageRow:
     suggestion_id: int | None
     decision_id: int | None
     note: str
+    group_size: int = 1
+    followers: int = 0
+    is_asked_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ class WorkItem:
     attempts: int
     hint: str
     is_redo: bool
+    is_inspected: bool = True
+    """Somebody has looked at its bytes; until then its format is a guess by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +194,19 @@ class RunOptions:
     Attributes:
         is_redo: Ask about every image again.
         limit: Deal with at most so many images.
+        until_ms: End at this moment, in milliseconds since the epoch; what is left waits.
+        is_background: Nobody's terminal waits for it: whichever engine is alive goes on with it.
+        is_watch: Go on looking for new files until stopped.
+        retry_failed: Only images that have failed, for this reason; ``any`` for all of them,
+            empty for every image.
     """
 
     is_redo: bool = False
     limit: int | None = None
+    until_ms: int | None = None
+    is_background: bool = False
+    is_watch: bool = False
+    retry_failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from imageworks.store.records import RunOptions, RunRow, moment, time_of
@@ -44,11 +44,16 @@ class Runs:
     def find_unfinished(
         self, kind: str, config: str, options: RunOptions | None = None
     ) -> RunRow | None:
-        """The newest run of the same kind, config and options that did not come to its end."""
+        """The newest run of the same kind, config and options that did not come to its end.
+
+        Until when it may work and who watches it are not among what has to be the same.
+        """
+        wanted = replace(options or RunOptions(), until_ms=None, is_background=False)
         row = self._library.connection.execute(
-            "SELECT * FROM run WHERE kind=? AND config=? AND options=?"
+            "SELECT * FROM run WHERE kind=? AND config=?"
+            " AND json_set(options, '$.until_ms', NULL, '$.is_background', json('false'))=json(?)"
             " AND status IN ('running', 'interrupted') ORDER BY id DESC LIMIT 1",
-            (kind, config, _options_json(options)),
+            (kind, config, _options_json(wanted)),
         ).fetchone()
         return None if row is None else _run(row)
 
@@ -58,6 +63,16 @@ class Runs:
             "SELECT * FROM run WHERE kind='batch' AND status='pending' ORDER BY id LIMIT 1"
         ).fetchone()
         return None if row is None else _run(row)
+
+    def current_batch(self) -> RunRow | None:
+        """The batch that runs or is next, else the latest, else None."""
+        row = self._library.connection.execute(
+            "SELECT * FROM run WHERE kind='batch' AND status IN ('running', 'pending')"
+            " ORDER BY status DESC, id LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return self.find("last")
+        return _run(row)
 
     def get(self, run_id: int) -> RunRow:
         """One run; KeyError when there is none."""
@@ -82,6 +97,25 @@ class Runs:
             "SELECT * FROM run WHERE kind=? ORDER BY id DESC LIMIT ?", (kind, limit)
         )
         return [_run(row) for row in rows]
+
+    def set_options(self, run_id: int, options: RunOptions) -> RunRow:
+        """Changes what a run is asked to do, before it goes on."""
+        with self._library.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET options=? WHERE id=?", (_options_json(options), run_id)
+            )
+        return self.get(run_id)
+
+    def take_over_orphans(self) -> int:
+        """Deals with batches whose engine was killed; how many there were.
+
+        Those that nobody watches wait for the next engine; the others for their command.
+        """
+        with self._library.transaction() as connection:
+            return connection.execute(
+                "UPDATE run SET status=iif(json_extract(options, '$.is_background'), 'pending',"
+                " 'interrupted') WHERE kind='batch' AND status='running'"
+            ).rowcount
 
     def queue_up(self, run_id: int) -> None:
         """Lets whichever engine is alive take up a run."""

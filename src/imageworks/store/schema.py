@@ -25,11 +25,16 @@ CREATE TABLE image(
   format TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
   content TEXT, width INTEGER, height INTEGER, taken INTEGER, perceptual_hash TEXT,
   preview BLOB, thumbnail BLOB, note TEXT NOT NULL DEFAULT '',
+  is_inspected INTEGER NOT NULL DEFAULT 1,
   state TEXT NOT NULL DEFAULT 'discovered', state_at INTEGER NOT NULL,
   reason TEXT NOT NULL DEFAULT '', reason_text TEXT NOT NULL DEFAULT '',
-  suggestion_id INTEGER, decision_id INTEGER, UNIQUE(folder_id, name)) STRICT;
+  suggestion_id INTEGER, decision_id INTEGER, lead_id INTEGER, UNIQUE(folder_id, name)) STRICT;
 CREATE INDEX image_state ON image(state, id);
-CREATE INDEX image_taken ON image(taken, id);
+CREATE INDEX image_shown ON image(id, folder_id, state) WHERE lead_id IS NULL;
+CREATE INDEX image_lead ON image(lead_id) WHERE lead_id IS NOT NULL;
+CREATE INDEX image_raw ON image(id, folder_id, name) WHERE format IN ('raw', 'dng');
+CREATE INDEX image_taken ON image(taken, id) WHERE taken IS NOT NULL;
+CREATE INDEX image_uninspected ON image(id) WHERE is_inspected = 0;
 CREATE INDEX image_content ON image(content) WHERE content IS NOT NULL;
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
@@ -44,8 +49,8 @@ CREATE TABLE suggestion(
   profile TEXT NOT NULL, caption TEXT NOT NULL, keywords TEXT NOT NULL, description TEXT NOT NULL,
   keyword_json TEXT NOT NULL, notes TEXT NOT NULL, answers TEXT NOT NULL, existing TEXT NOT NULL,
   timing TEXT NOT NULL, duration_ms INTEGER NOT NULL, confidence REAL,
-  new_keywords INTEGER NOT NULL DEFAULT 0) STRICT;
-CREATE INDEX suggestion_confidence ON suggestion(id, confidence, new_keywords);
+  new_keywords INTEGER NOT NULL DEFAULT 0, disagreement REAL NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX suggestion_confidence ON suggestion(id, confidence, new_keywords, disagreement);
 CREATE INDEX suggestion_models ON suggestion(models);
 CREATE INDEX suggestion_image ON suggestion(image_id, id);
 CREATE INDEX suggestion_asked ON suggestion(content, fingerprint);
@@ -69,12 +74,36 @@ CREATE INDEX write_journal_image ON write_journal(image_id, id);
 CREATE INDEX write_journal_decision ON write_journal(decision_id);
 CREATE TABLE draft(
   image_id INTEGER PRIMARY KEY REFERENCES image, tags TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+CREATE TABLE act(
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, label TEXT NOT NULL, state TEXT NOT NULL) STRICT;
+CREATE INDEX act_state ON act(state, id);
+CREATE TABLE act_change(
+  act_id INTEGER NOT NULL REFERENCES act, image_id INTEGER NOT NULL REFERENCES image,
+  state TEXT NOT NULL, decision_id INTEGER, draft_before TEXT, draft_after TEXT,
+  PRIMARY KEY(act_id, image_id)) STRICT, WITHOUT ROWID;
+CREATE INDEX act_change_state ON act_change(act_id, state, image_id);
+CREATE INDEX act_change_image ON act_change(image_id);
+CREATE TABLE correction(
+  decision_id INTEGER NOT NULL REFERENCES decision, kind TEXT NOT NULL, wrong TEXT NOT NULL,
+  better TEXT NOT NULL, PRIMARY KEY(decision_id, kind, wrong)) STRICT, WITHOUT ROWID;
+CREATE INDEX correction_wrong ON correction(kind, wrong, better);
+CREATE TABLE kin(image_id INTEGER PRIMARY KEY, group_id INTEGER NOT NULL) STRICT;
+CREATE INDEX kin_group ON kin(group_id, image_id);
+CREATE TABLE hash_band(
+  folder_id INTEGER NOT NULL, band INTEGER NOT NULL, image_id INTEGER NOT NULL,
+  PRIMARY KEY(folder_id, band, image_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE keyword_use(
+  folded TEXT PRIMARY KEY, keyword TEXT NOT NULL, uses INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE keyword_word(
+  start TEXT NOT NULL, folded TEXT NOT NULL, PRIMARY KEY(start, folded)) STRICT, WITHOUT ROWID;
 CREATE TABLE work(
   image_id INTEGER PRIMARY KEY REFERENCES image, run_id INTEGER NOT NULL REFERENCES run,
   priority INTEGER NOT NULL, position INTEGER NOT NULL, is_claimed INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0, hint TEXT NOT NULL DEFAULT '',
   is_redo INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX work_order ON work(run_id, is_claimed, priority DESC, attempts, position);
+CREATE INDEX work_position ON work(position);
+CREATE INDEX work_ahead ON work(run_id, image_id) WHERE priority > 0;
 CREATE TABLE outcome(
   run_id INTEGER NOT NULL REFERENCES run, image_id INTEGER NOT NULL REFERENCES image,
   at INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
@@ -87,7 +116,9 @@ CREATE TABLE request(
   total_ms INTEGER NOT NULL, ttft_ms INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,
   PRIMARY KEY(run_id, id)) STRICT, WITHOUT ROWID;
 CREATE TABLE wish(
-  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL) STRICT;
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
+  image_id INTEGER) STRICT;
+CREATE INDEX wish_image ON wish(image_id) WHERE image_id IS NOT NULL;
 CREATE TABLE lease(
   id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, host TEXT NOT NULL,
   started INTEGER NOT NULL, heartbeat INTEGER NOT NULL, activity TEXT NOT NULL) STRICT;
@@ -127,7 +158,7 @@ CREATE TRIGGER existing_au AFTER UPDATE OF existing ON suggestion BEGIN
 CREATE TABLE tally(
   folder_id INTEGER NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL,
   PRIMARY KEY(folder_id, state)) STRICT, WITHOUT ROWID;
-CREATE TRIGGER image_ai AFTER INSERT ON image BEGIN
+CREATE TRIGGER image_ai AFTER INSERT ON image WHEN new.state <> 'discovered' BEGIN
   INSERT INTO tally VALUES (new.folder_id, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
 CREATE TRIGGER image_ad AFTER DELETE ON image BEGIN
   UPDATE tally SET n = n - 1 WHERE folder_id = old.folder_id AND state = old.state; END;

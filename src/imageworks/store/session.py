@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imageworks.store.records import Lease, moment, tags_from_json, tags_to_json
@@ -9,6 +11,24 @@ from imageworks.store.records import Lease, moment, tags_from_json, tags_to_json
 if TYPE_CHECKING:
     from imageworks.models import Tags
     from imageworks.store.library import Library
+
+
+SUGGESTION_WISH = "suggest"
+"""Kind of a wish for another suggestion of one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionWish:
+    """One image to ask about again, with what the person typed for it; empty as a rule."""
+
+    image_id: int
+    hint: str
+
+    @classmethod
+    def from_value(cls, value: str) -> SuggestionWish:
+        """Reads a wish's value as `SessionMemory.take_wishes` hands it out."""
+        row = json.loads(value)
+        return cls(int(row["image_id"]), str(row["hint"]))
 
 
 class SessionMemory:
@@ -30,6 +50,13 @@ class SessionMemory:
         """Forgets what was typed for an image."""
         with self._library.transaction() as connection:
             connection.execute("DELETE FROM draft WHERE image_id=?", (image_id,))
+
+    def put_draft(self, image_id: int, tags: Tags | None) -> None:
+        """Sets what counts as typed for an image; None for nothing."""
+        if tags is None:
+            self.drop_draft(image_id)
+        else:
+            self.save_draft(image_id, tags)
 
     def draft(self, image_id: int) -> Tags | None:
         """What a person has typed for an image and not decided on, or None."""
@@ -59,6 +86,28 @@ class SessionMemory:
             connection.execute(
                 "INSERT INTO wish(at, kind, value) VALUES (?,?,?)",
                 (self._library.now_ms(), kind, value),
+            )
+
+    def wish_suggestion(self, image_id: int, hint: str = "") -> None:
+        """Asks the engine for another suggestion, ahead of all others; the last hint counts.
+
+        It comes out of `take_wishes` as kind `SUGGESTION_WISH`; `SuggestionWish` reads its value.
+        """
+        with self._library.transaction(is_durable=True) as connection:
+            connection.execute("DELETE FROM wish WHERE image_id=?", (image_id,))
+            connection.execute(
+                "INSERT INTO wish(at, kind, value, image_id) VALUES (?,?,?,?)",
+                (
+                    *(self._library.now_ms(), SUGGESTION_WISH),
+                    *(json.dumps({"image_id": image_id, "hint": hint}), image_id),
+                ),
+            )
+
+    def withdraw_suggestion_wish(self, image_id: int) -> bool:
+        """Takes the wish back; False when the engine has taken it already."""
+        with self._library.transaction() as connection:
+            return bool(
+                connection.execute("DELETE FROM wish WHERE image_id=?", (image_id,)).rowcount
             )
 
     def take_wishes(self) -> list[tuple[str, str]]:

@@ -84,6 +84,14 @@ class Suggestions:
                 (existing_to_json(existing), new_keywords, suggestion_id),
             )
 
+    def record_present(self, image_id: int, existing: ExistingMetadata) -> None:
+        """Takes note of what an image's file says by now, beside its latest suggestion."""
+        row = self._library.connection.execute(
+            "SELECT suggestion_id FROM image WHERE id=?", (image_id,)
+        ).fetchone()
+        if row is not None and row["suggestion_id"] is not None:
+            self.record_existing(row["suggestion_id"], existing)
+
     def find_asked(self, content_id: str, fingerprint: str) -> StoredSuggestion | None:
         """The newest suggestion for this picture data that was asked in this same way."""
         row = self._library.connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from imageworks.discover import walk
-from imageworks.discover.walk import check_inputs, discover_images
+from imageworks.discover.walk import check_inputs, discover_images, list_folders
 from imageworks.errors import UsageError
-from imageworks.models import DiscoveredImage, SkippedPath
+from imageworks.models import DiscoveredImage, ImageFormat, KnownFolder, ListedFile, SkippedPath
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 
@@ -284,18 +284,14 @@ def test_folder_that_cannot_be_read_is_said_and_the_rest_goes_on(tree, monkeypat
     assert skipped == {root / "locked": "folder cannot be read: Permission denied"}
 
 
-def a_walk() -> Any:
-    return walk._Walk(is_recursive=True, endings=frozenset((".jpg",)))
-
-
 class FailingEntry:
     """A directory entry whose disk fails."""
 
-    def __init__(self, path: Path, *, fails_at: str) -> None:
+    def __init__(self, path: Path, *, fails_at: tuple[str, ...]) -> None:
         self.name, self.path, self._fails_at = path.name, str(path), fails_at
 
     def _fail(self, where: str) -> None:
-        if where == self._fails_at:
+        if where in self._fails_at:
             raise OSError(5, "Input/output error")
 
     def is_dir(self) -> bool:
@@ -310,23 +306,55 @@ class FailingEntry:
         return Path(self.path).stat()
 
 
-@pytest.mark.parametrize("fails_at", ["is_dir", "stat"])
-def test_entry_that_the_disk_refuses_is_a_failure(tmp_path, fails_at):
-    entry = FailingEntry(tmp_path / "a.jpg", fails_at=fails_at)
+@pytest.mark.parametrize(
+    ("name", "fails_at", "is_failure"),
+    [
+        ("a.jpg", ("stat",), True),
+        ("a.jpg", ("is_dir", "stat"), True),
+        ("sub", ("is_dir",), False),
+    ],
+)
+def test_entry_that_the_disk_refuses_is_said(tmp_path, monkeypatch, name, fails_at, is_failure):
+    entry = FailingEntry(tmp_path / name, fails_at=fails_at)
+    monkeypatch.setattr(os, "scandir", lambda _folder: contextlib.nullcontext([entry]))
 
-    items = list(a_walk()._files([entry]))
+    items = list(discover_images([tmp_path]))
 
-    assert items == [
-        SkippedPath(tmp_path / "a.jpg", "cannot be read: Input/output error", is_failure=True)
+    reason = "cannot be read: Input/output error"
+    assert items == [SkippedPath(tmp_path / name, reason, is_failure=is_failure)]
+
+
+def test_plain_files_are_listed_without_being_opened(tree, monkeypatch):
+    root = tree("a.jpg", "sub/b.JPG")
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened"))
+
+    listings = list(list_folders([root]))
+
+    assert [(listing.path, listing.mtime_ns) for listing in listings] == [
+        (root, root.stat().st_mtime_ns),
+        (root / "sub", (root / "sub").stat().st_mtime_ns),
     ]
+    status = (root / "a.jpg").stat()
+    assert listings[0].entries == (
+        ListedFile("a.jpg", ImageFormat.JPEG, status.st_size, status.st_mtime_ns, status.st_ino),
+    )
 
 
-def test_folder_entry_that_the_disk_refuses_is_said(tmp_path):
-    entry = FailingEntry(tmp_path / "sub", fails_at="is_dir")
+def test_known_folders_are_left_out_while_their_time_stands(tree):
+    root = tree("a.jpg", "same/b.jpg", "same/deep/c.jpg", "changed/d.jpg")
+    below = {root: ("changed", "same"), root / "same": ("deep",)}
+    known = {
+        str(folder): KnownFolder(
+            folder.stat().st_mtime_ns, tuple(str(folder / name) for name in below.get(folder, ()))
+        )
+        for folder in (root, root / "same", root / "same" / "deep")
+    }
+    known[str(root / "changed")] = KnownFolder(1, ())
 
-    items = list(a_walk()._folders([entry]))
+    (listing,) = list_folders([root], known=known)
 
-    assert items == [SkippedPath(tmp_path / "sub", "cannot be read: Input/output error")]
+    assert listing.path == root / "changed"
+    assert [entry.name for entry in listing.entries] == ["d.jpg"]
 
 
 def test_given_file_that_vanished_is_a_failure(tmp_path):
