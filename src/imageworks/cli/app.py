@@ -7,7 +7,9 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,14 +52,14 @@ class Command:
 _REVIEW_SETTINGS = (
     *("recursive", "backend", "base_url", "api_key", "timeout", "model", "prompt_profile"),
     *("max_keywords", "backup_originals", "overwrite_metadata", "sidecar", "fields", "theme"),
-    "store_path",
+    *("images", "store_path"),
 )
 _BACKEND_SETTINGS = (
     *("backend", "base_url", "api_key", "timeout", "model", "caption_model", "keyword_model"),
     *("description_model", "prompt_profile", "use_registry", "registry_path", "caption_role"),
     *("keyword_role", "description_role"),
 )
-_SCREEN_ONLY = frozenset({"theme", "keymap"})
+_SCREEN_ONLY = frozenset({"theme", "images", "keymap"})
 _RUN_SETTINGS = tuple(name for name in setting_specs() if name not in _SCREEN_ONLY)
 _REPORT_SETTINGS = ("store_path", "output_jsonl", "summary_path")
 _WRITE_SETTINGS = (
@@ -72,6 +74,9 @@ COMMANDS: dict[str, Command] = {
     "undo": Command("undo", "put back the earlier metadata of files it wrote", ("store_path",)),
     "backups": Command("backups", "first originals: list, put back or remove them"),
     "status": Command("status", "what waits, what runs, what failed", ("store_path",)),
+    "pause": Command("control", "ask nothing more until resumed", ("store_path",)),
+    "resume": Command("control", "go on asking after a pause", ("store_path",)),
+    "stop": Command("control", "stop the batch that runs", ("store_path",)),
     "report": Command("report", "write a run's reports again", _REPORT_SETTINGS),
     "metrics": Command("metrics", "compare past runs by model and profile", ("metrics_path",)),
     "preflight": Command("preflight", "probe the model server, one line each", _BACKEND_SETTINGS),
@@ -91,12 +96,14 @@ class Context:
         options: The command's own arguments.
         settings: All settings with their sources.
         config: The same, frozen, with every path made absolute.
+        reload: Reads all sources of settings again.
     """
 
     options: argparse.Namespace
     settings: PersonalTaggerSettings
     config: PersonalTaggerConfig
     paths: AppPaths
+    reload: Callable[[], PersonalTaggerSettings]
 
     @property
     def library_path(self) -> Path:
@@ -162,14 +169,16 @@ def _run(options: argparse.Namespace) -> int:
     log_to_stderr(log_level(os.environ))
     paths = app_paths()
     working_dir = Path.cwd()
-    settings = load_settings(
+    reload = partial(
+        load_settings,
         paths,
         working_dir=working_dir,
         environment=os.environ,
         flags=setting_flags_of(options),
     )
+    settings = reload()
     config = settings.resolve().with_absolute_paths(working_dir)
-    context = Context(options=options, settings=settings, config=config, paths=paths)
+    context = Context(options=options, settings=settings, config=config, paths=paths, reload=reload)
     return int(_module(COMMANDS[options.command]).run(context))
 
 

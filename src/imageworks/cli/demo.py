@@ -90,12 +90,11 @@ def _new_folder(wanted: Path | None) -> Path:
 
 
 def _run_batch(context: Context, config: PersonalTaggerConfig) -> int:
-    from imageworks.cli.app import Context as AppContext  # noqa: PLC0415  # this module is its part
     from imageworks.cli.run import Batch  # noqa: PLC0415
     from imageworks.store.library import Library  # noqa: PLC0415
 
     options = Namespace(redo=False, limit=None, json=False, quiet=False)
-    inner = AppContext(options, PersonalTaggerSettings(), config, context.paths)
+    inner = replace(context, options=options, settings=PersonalTaggerSettings(), config=config)
     library = Library(inner.library_path)
     try:
         return Batch(library, config, inner).run()

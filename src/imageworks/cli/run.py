@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imageworks.cli.moments import local_now, next_local_time
 from imageworks.cli.progress import progress_printer
 from imageworks.errors import BackendError, ExitStatus, UsageError
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
     import argparse
+    from datetime import datetime
 
     from imageworks.cli.app import Context
     from imageworks.config import PersonalTaggerConfig
@@ -36,6 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", nargs="*", type=Path, metavar="PATH", help="as --input")
     parser.add_argument("--redo", action="store_true", help="ask about every image again")
     parser.add_argument("--limit", type=_positive, metavar="N", help="deal with N images at most")
+    parser.add_argument(
+        "--until", type=_moment, metavar="HH:MM", help="end at the next such local time"
+    )
+    parser.add_argument(
+        "--retry-failed",
+        nargs="?",
+        const="any",
+        type=_reason,
+        metavar="KIND",
+        help="only images that failed, all or for this reason (see `ptag status`)",
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="then tag new files as they come, until stopped"
+    )
+    parser.add_argument(
+        "--detach", action="store_true", help="work in the background, and return at once"
+    )
     parser.add_argument("--json", action="store_true", help="end with one JSON object of counts")
     parser.add_argument("--quiet", action="store_true", help="no progress and no closing lines")
 
@@ -47,7 +66,7 @@ def run(context: Context) -> int:
 
     options = context.options
     folders = [*context.config.input_paths, *(Path.cwd() / path for path in options.folders)]
-    if not folders:
+    if not folders and not options.retry_failed:
         message = "No folder was named."
         raise UsageError(message, hint="name one: ptag run --input FOLDER.")
     config = replace(context.config, input_paths=check_inputs(folders))
@@ -61,7 +80,10 @@ def run(context: Context) -> int:
 
 
 class Batch:
-    """One `ptag run`: becomes the engine of its library, or follows the one that is alive."""
+    """One `ptag run`: becomes the engine of its library, or follows the one that is alive.
+
+    With ``--detach`` it hands the run to an engine of its own session and leaves.
+    """
 
     def __init__(self, library: Library, config: PersonalTaggerConfig, context: Context) -> None:
         self._library = library
@@ -72,17 +94,51 @@ class Batch:
 
     def run(self) -> int:
         """Takes the run to its end; the exit status."""
-        from imageworks.store.records import RunOptions  # noqa: PLC0415
-
-        runs, config = self._library.runs, self._config.to_json()
-        options = RunOptions(is_redo=self._options.redo, limit=self._options.limit)
-        stored = runs.find_unfinished("batch", config, options)
-        run = stored or runs.create("batch", config, options=options)
-        if stored is not None and not self._options.quiet:
+        run, is_resumed = self._find_or_create()
+        if is_resumed and not self._options.quiet:
             sys.stderr.write(f"Going on with run {run.name}.\n")
+        if self._options.detach:
+            return self._detach(run)
         summary = asyncio.run(self._work_or_follow(run))
         self._print.finish()
         return self._conclude(run, summary)
+
+    def _find_or_create(self) -> tuple[RunRow, bool]:
+        """The run that this command means, and whether it was there."""
+        from imageworks.store.records import RunOptions  # noqa: PLC0415
+
+        until = self._options.until
+        options = RunOptions(
+            is_redo=self._options.redo,
+            limit=self._options.limit,
+            until_ms=None if until is None else int(until.timestamp() * 1000),
+            is_watch=self._options.watch,
+            retry_failed=self._options.retry_failed or "",
+        )
+        runs, config = self._library.runs, self._config.to_json()
+        stored = runs.find_unfinished("batch", config, options)
+        if stored is None:
+            status = "interrupted" if self._options.detach else "pending"
+            return runs.create("batch", config, options=options, status=status), False
+        kept = replace(options, is_background=stored.options.is_background)
+        return runs.set_options(stored.id, kept), True
+
+    def _detach(self, run: RunRow) -> int:
+        from imageworks.engine.client import EngineClient  # noqa: PLC0415
+
+        log_path = self._context.paths.log_dir / "engine.log"
+        client = EngineClient(self._library, self._config, log_path)
+        run = client.go_on(run, run.options)
+        if self._options.json:
+            sys.stdout.write(json.dumps({"run_id": run.name, "log": str(log_path)}) + "\n")
+        elif not self._options.quiet:
+            sys.stdout.write(
+                f"Run {run.name} works in the background; this terminal may be closed.\n"
+                f"Log    {show_path(log_path)}\n"
+                "Watch  ptag status   (or open the workstation: ptag)\n"
+                "Stop   ptag stop     Pause  ptag pause     Go on  ptag resume\n"
+            )
+        return int(ExitStatus.DONE)
 
     async def _work_or_follow(self, run: RunRow) -> RunSummary | None:
         from imageworks.engine.lease import engine_lock  # noqa: PLC0415
@@ -96,6 +152,8 @@ class Batch:
                 current = self._library.runs.get(run.id)
                 if current.status == "finished":
                     return summarise(self._library, run.id)
+                if current.status == "stopped" or _is_out_of_time(current):
+                    return None
                 if current.status not in {"pending", "running"}:
                     message = f"Run {run.name} was {current.status}: {current.message}"
                     raise BackendError(message, reason="followed-run-ended")
@@ -132,21 +190,23 @@ class Batch:
             summary = await work
         except asyncio.CancelledError:
             return None
-        return None if interrupted else summary
+        is_finished = self._library.runs.get(run.id).status == "finished"
+        return summary if is_finished and not interrupted else None
 
     def _show(self, progress: Progress) -> None:
         self._print.note_totals(progress.as_totals())
 
     def _conclude(self, run: RunRow, summary: RunSummary | None) -> int:
         run = self._library.runs.get(run.id)
+        is_interrupted = summary is None and not _is_out_of_time(run)
         counts = self._library.outcomes.counts(run.id)
         failures = self._library.outcomes.failures(run.id)
         status = ExitStatus.SOME_FAILED if counts.get("failed") else ExitStatus.DONE
-        if summary is None:
+        if is_interrupted:
             status = ExitStatus.INTERRUPTED
         left = int(run.totals.get("already_done", 0))
         if not self._options.quiet:
-            self._say(run, counts, left, is_interrupted=summary is None)
+            self._say(run, counts, left, is_interrupted=is_interrupted)
         if self._options.json:
             sys.stdout.write(json.dumps(self._as_json(run, counts, failures, left, status)) + "\n")
         return int(status)
@@ -159,7 +219,11 @@ class Batch:
         for record in self._library.outcomes.records(run.id):
             if record.state == "failed":
                 write(f"  {show_path(record.image)}: {'; '.join(record.notes)}\n")
-        if is_interrupted:
+        if run.status == "stopped":
+            write("Stopped, as you asked.\n")
+        elif _is_out_of_time(run):
+            write(f"{run.message} The same command goes on from here.\n")
+        elif is_interrupted:
             write("Interrupted. The same command goes on from here.\n")
         else:
             write(f"Results: {show_path(self._config.output_jsonl)}\n")
@@ -197,6 +261,28 @@ def with_registry_file(config: PersonalTaggerConfig, context: Context) -> Person
     if is_default and not config.registry_path.is_file():
         return replace(config, registry_path=default_registry_path())
     return config
+
+
+def _is_out_of_time(run: RunRow) -> bool:
+    """Whether a run ended because its time was up, which is what was asked for."""
+    until_ms = run.options.until_ms
+    ended_at = run.ended_at
+    return (
+        run.status == "interrupted"
+        and until_ms is not None
+        and ended_at is not None
+        and ended_at.timestamp() * 1000 >= until_ms
+    )
+
+
+def _moment(text: str) -> datetime:
+    return next_local_time(text, local_now())
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return text.strip()
 
 
 def _positive(text: str) -> int:

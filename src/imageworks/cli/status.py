@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imageworks.cli.progress import progress_line
 from imageworks.models import ImageState
-from imageworks.text import show_path
+from imageworks.text import one_line, show_path
 
 if TYPE_CHECKING:
     import argparse
@@ -63,11 +63,27 @@ def _as_json(library: Library, view: EngineView) -> dict[str, Any]:
         "failures": library.images.failures(),
         "waiting": view.waiting,
         "unwritten": view.unwritten,
-        "engine": {"is_alive": view.is_alive, "activity": view.activity},
+        "engine": {
+            "is_alive": view.is_alive,
+            "activity": view.activity,
+            "pid": view.pid,
+            "host": view.host,
+            "paused_since": None if view.pause is None else view.pause.since.isoformat(),
+        },
         "batch": None
         if batch is None
         else {"run_id": batch.name, "status": batch.status, "totals": dict(batch.totals)},
     }
+
+
+def _engine_text(view: EngineView) -> str:
+    paused = "" if view.pause is None else view.pause.text()
+    if not view.is_alive:
+        return " · ".join(part for part in ("not running", paused) if part)
+    parts = [one_line(view.activity, limit=200), f"process {view.pid} on {one_line(view.host)}"]
+    if paused and paused not in view.activity:
+        parts.append(paused)
+    return " · ".join(parts)
 
 
 def _print(library: Library, view: EngineView) -> None:
@@ -79,7 +95,7 @@ def _print(library: Library, view: EngineView) -> None:
         if counts.get(state):
             write(f"  {state:<11} {counts[state]}\n")
     write(f"To write {view.unwritten}\n")
-    write(f"Engine   {view.activity if view.is_alive else 'not running'}\n")
+    write(f"Engine   {_engine_text(view)}\n")
     if view.batch is not None:
         write(f"Batch    {view.batch.name} {view.batch.status}  {progress_line(view.totals)}\n")
         if view.batch.message:

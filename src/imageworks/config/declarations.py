@@ -13,6 +13,7 @@ from imageworks.config.values import (
     BACKENDS,
     CONTEXT_FACTS,
     FIELD_MAPPINGS,
+    IMAGE_RENDERERS,
     SECRET_SETTINGS,
     SettingSpec,
     checked,
@@ -210,6 +211,12 @@ class PersonalTaggerConfig:
         "float", "Most disk space for previews, in GB.", default=4.0, minimum=0.01, maximum=10_000
     )
     theme: str = _setting("str", "Colours of the workstation.", default="darkroom", metavar="NAME")
+    images: str = _setting(
+        "str",
+        "How photographs are drawn; auto asks the terminal, and over SSH takes half blocks.",
+        default="auto",
+        choices=IMAGE_RENDERERS,
+    )
     keymap: dict[str, str] = _setting("table", "Own keys: action name = key.", default={})
 
     def models(self) -> dict[str, str]:

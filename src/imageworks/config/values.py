@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BACKENDS = ("lmdeploy", "vllm", "ollama", "llamacpp", "lmstudio", "openai", "builtin", "auto")
 SECRET_SETTINGS = frozenset({"api_key"})
 CONTEXT_FACTS = ("existing", "folder", "date", "camera", "place")
+IMAGE_RENDERERS = ("auto", "kitty", "sixel", "half", "ascii", "off")
 FIELD_MAPPINGS = ("imageworks", "lightroom")
 _TRUE_WORDS = {"1", "true", "yes", "on"}
 _FALSE_WORDS = {"0", "false", "no", "off"}

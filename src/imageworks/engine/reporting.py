@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.asking import measure
+from imageworks.files import whole_file
 from imageworks.model_loader.metrics import BatchRunMetrics
 from imageworks.models import PersonalTaggerRecord, RunSummary
-from imageworks.report.atomic import whole_file
 from imageworks.report.contact_sheet import write_contact_sheet
 from imageworks.report.jsonl import JsonlWriter, json_line
 from imageworks.report.markdown import write_markdown_summary

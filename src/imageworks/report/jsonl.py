@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import StoreError
 from imageworks.models import MetadataTarget
-from imageworks.report.atomic import output_error, refuse_photograph
+from imageworks.files import output_error, refuse_photograph
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

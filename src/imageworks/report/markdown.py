@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.models import ImageState, MetadataTarget
-from imageworks.report.atomic import whole_file
+from imageworks.files import whole_file
 from imageworks.text import escape_markdown, show_path
 
 if TYPE_CHECKING:

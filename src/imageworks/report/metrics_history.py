@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import StoreError
-from imageworks.report.atomic import output_error, refuse_photograph, whole_file
+from imageworks.files import output_error, refuse_photograph, whole_file
 from imageworks.report.jsonl import to_json
 from imageworks.text import show_path
 

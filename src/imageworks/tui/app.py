@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from imageworks.config import PersonalTaggerConfig
     from imageworks.engine.client import EngineClient
     from imageworks.store.library import Library
+    from imageworks.tui.screens.settings import SettingsSource
 
 _REMOTE_FRAMES_PER_S = "20"
 
 
-def run_review(
+def run_review(  # noqa: PLR0913  # all by name; what one session is made of
     library: Library,
     config: PersonalTaggerConfig,
     client: EngineClient,
@@ -26,6 +27,7 @@ def run_review(
     *,
     log_path: Path,
     themes_dir: Path,
+    settings: SettingsSource | None = None,
 ) -> int:
     """Shows the review workstation until the person leaves; its exit status.
 
@@ -36,6 +38,7 @@ def run_review(
         folders: What to review; empty: what the last session had.
         log_path: This process's log file, named when something goes wrong.
         themes_dir: The user's own themes.
+        settings: Where settings are kept; None where they cannot be changed.
 
     Raises:
         ConfigError: The theme or the keymap is wrong; nothing was shown.
@@ -53,7 +56,8 @@ def run_review(
         client=client,
         log_path=log_path,
         themes_dir=themes_dir,
-        graphics=ask_terminal(os.environ),
+        graphics=ask_terminal(os.environ, config.images),
+        settings=settings,
     )
     client.attach()
     try:

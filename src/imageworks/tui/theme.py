@@ -65,6 +65,42 @@ def load_theme(name: str, themes_dir: Path) -> Theme:
     return _theme(name, path, values)
 
 
+class ThemeWatch:
+    """Notices when a theme's file has changed.
+
+    Args:
+        name: The theme.
+        themes_dir: The user's own themes.
+    """
+
+    def __init__(self, name: str, themes_dir: Path) -> None:
+        self._name = name
+        self._themes_dir = themes_dir
+        self._seen = self._look()
+
+    def changed(self) -> Theme | None:
+        """The theme as it is now, if its file is not as it was at the last call.
+
+        Raises:
+            ConfigError: Its file is wrong now; said once for each change.
+        """
+        now = self._look()
+        if now is None or now == self._seen:
+            return None
+        self._seen = now
+        return load_theme(self._name, self._themes_dir)
+
+    def _look(self) -> tuple[Path, int, int] | None:
+        path = theme_files(self._themes_dir).get(self._name)
+        try:
+            status = None if path is None else path.stat()
+        except OSError:
+            status = None  # between two steps of an editor that saves
+        if path is None or status is None:
+            return None
+        return path, status.st_mtime_ns, status.st_size
+
+
 def _theme(name: str, path: Path, values: Mapping[str, Any]) -> Theme:
     _refuse_unknown(path, values, ("dark", "ansi", "colours"), "the file")
     is_ansi = _flag(path, values, "ansi", default=False)

@@ -7,39 +7,44 @@ import logging
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual import events
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingsMap
 from textual.css.query import NoMatches
 
-from imageworks.errors import ImageworksError
+from imageworks.errors import ImageworksError, UsageError
 from imageworks.text import one_line, show_path
 from imageworks.tui.actions import key_table
 from imageworks.tui.engine_watch import EngineWatch
 from imageworks.tui.palette import ActionProvider
 from imageworks.tui.screens.command import CommandScreen
 from imageworks.tui.screens.review import ReviewScreen
+from imageworks.tui.screens.settings import SettingsScreen
 from imageworks.tui.screens.too_small import TooSmallScreen, is_too_small
 from imageworks.tui.states import can_show_unicode
-from imageworks.tui.theme import PLAIN, load_theme
+from imageworks.tui.theme import PLAIN, ThemeWatch, load_theme
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from textual import events
     from textual.command import Provider
     from textual.screen import Screen
+    from textual.theme import Theme
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.engine.client import EngineClient
     from imageworks.review.session import ReviewSession
     from imageworks.store.library import Library
+    from imageworks.tui.screens.settings import SettingsSource
     from imageworks.tui.terminal import Graphics
+    from imageworks.tui.widgets.preview import PreviewPane
 
 logger = logging.getLogger(__name__)
 
+_THEME_LOOK_S = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -54,6 +59,7 @@ class Workstation(App[int]):
         log_path: Named when something goes wrong.
         themes_dir: The user's own themes.
         graphics: The terminal's own graphics, or None.
+        settings: Where settings are kept; None where they cannot be changed.
 
     Raises:
         ConfigError: The theme or the keymap is wrong.
@@ -75,9 +81,12 @@ class Workstation(App[int]):
         log_path: Path,
         themes_dir: Path,
         graphics: Graphics | None = None,
+        settings: SettingsSource | None = None,
     ) -> None:
         self._keys = key_table(config.keymap)
-        theme = load_theme(PLAIN if "NO_COLOR" in os.environ else config.theme, themes_dir)
+        theme = load_theme(_theme_name(config), themes_dir)
+        self._themes_dir = themes_dir
+        self._theme_watch = ThemeWatch(theme.name, themes_dir)
         # Told here, not later: Textual picks its filters of colours while it is being made.
         super().__init__(ansi_color=theme.ansi or None)
         self.animation_level = "none"
@@ -86,6 +95,12 @@ class Workstation(App[int]):
         self.register_theme(theme)
         self.theme = theme.name
         self._log_path = log_path
+        self._settings = settings
+        typed_ahead = "" if graphics is None else graphics.typed_ahead
+        parsed = XTermParser().feed(typed_ahead)
+        self._early: list[events.Event] | None = [
+            event for event in parsed if isinstance(event, events.Event)
+        ]
         self.review = ReviewScreen(
             self._keys,
             library=library,
@@ -102,6 +117,29 @@ class Workstation(App[int]):
         """The review screen is the first and stays below all others."""
         return self.review
 
+    async def on_event(self, event: events.Event) -> None:
+        """Holds back what is typed before there is a screen to type into."""
+        if self._early is not None and isinstance(event, (events.Key, events.Paste)):
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
+    async def on_ready(self) -> None:
+        """Does what was typed until now, in its order, and first what the probe came upon."""
+        early, self._early = self._early or [], None
+        for event in early:
+            await super().on_event(event)
+
+    def on_cursor_position(self) -> None:
+        """The terminal has got as far as it was asked to tell."""
+        self.review.preview.link.answered()
+
+    def on_preview_pane_slowed(self, event: PreviewPane.Slowed) -> None:
+        """Says why photographs look different from now on."""
+        logger.info("Photographs are drawn as %s from now on.", event.renderer.value)
+        if isinstance(self.screen, CommandScreen):
+            self.screen.say(event.text)
+
     def on_mount(self) -> None:
         """Listens to the signals that a lost connection and a shutdown send."""
         loop = asyncio.get_running_loop()
@@ -110,6 +148,48 @@ class Workstation(App[int]):
                 loop.add_signal_handler(number, self.leave, 128 + number)
         except (RuntimeError, ValueError):
             logger.debug("Not in the main thread: signals keep their meaning.")
+
+        self.set_interval(_THEME_LOOK_S, self._follow_theme_file)
+
+    def take_settings(self, config: PersonalTaggerConfig) -> None:
+        """Puts changed settings in force for what is done from now on.
+
+        Raises:
+            ConfigError: The theme or the keymap is wrong; everything is as it was.
+        """
+        key_table(config.keymap)
+        self._show_theme(load_theme(_theme_name(config), self._themes_dir))
+        self._theme_watch = ThemeWatch(self.theme, self._themes_dir)
+        self.review.take_settings(config.with_absolute_paths(Path.cwd()))
+
+    def action_show_settings(self) -> None:
+        """Opens the settings screen.
+
+        Raises:
+            UsageError: Settings cannot be changed here.
+        """
+        if self._settings is None:
+            message = "Settings cannot be changed here."
+            raise UsageError(message, hint="start ptag by itself.")
+        own, reload = self._settings
+        self.push_screen(SettingsScreen(self._keys, own, reload, self.take_settings))
+
+    def _follow_theme_file(self) -> None:
+        """Shows what was changed in the theme's file, or what is wrong with it."""
+        try:
+            if (theme := self._theme_watch.changed()) is not None:
+                self._show_theme(theme)
+        except ImageworksError as error:
+            if isinstance(self.screen, CommandScreen):
+                self.screen.say(str(error), is_error=True)
+
+    def _show_theme(self, theme: Theme) -> None:
+        """Draws in another theme, or in the same one with other colours."""
+        self.register_theme(theme)
+        if theme.name == self.theme:
+            self.refresh_css(animate=False)
+        else:
+            self.theme = theme.name
 
     def on_unmount(self) -> None:
         """Gives the signals their meaning back."""
@@ -165,3 +245,7 @@ class Workstation(App[int]):
             self.review.keep_place()
         except (ImageworksError, NoMatches) as error:
             logger.warning("Where the person was is not kept: %s", error)
+
+
+def _theme_name(config: PersonalTaggerConfig) -> str:
+    return PLAIN if "NO_COLOR" in os.environ else config.theme

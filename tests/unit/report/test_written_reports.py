@@ -25,7 +25,7 @@ from imageworks.models import (
     RunSummary,
     Tags,
 )
-from imageworks.report.atomic import whole_file
+from imageworks.files import whole_file
 from imageworks.report.contact_sheet import write_contact_sheet
 from imageworks.report.markdown import counted, status_text, write_markdown_summary
 

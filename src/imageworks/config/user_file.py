@@ -1,0 +1,109 @@
+"""The user's own settings file, changed one setting at a time; comments and order stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from imageworks.config.declarations import setting_specs
+from imageworks.config.values import checked, from_text
+from imageworks.errors import ConfigError
+from imageworks.files import whole_file
+from imageworks.text import one_line, show_path
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+_OWNER_ONLY = 0o600
+
+
+def value_of_text(name: str, text: str) -> Any:  # noqa: ANN401  # of the declared kind
+    """What a person typed, as the setting's value.
+
+    Raises:
+        ConfigError: It is not a value of this setting; says which are.
+    """
+    return checked(name, setting_specs()[name], text.strip(), from_text, "this field")
+
+
+def text_of_value(value: object) -> str:
+    """A value as a person would type it; empty for none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case tuple():
+            separator = ":" if value and isinstance(value[0], Path) else ", "
+            return separator.join(str(item) for item in value)
+        case dict():
+            return ", ".join(f"{key}={item}" for key, item in value.items())
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+class UserSettingsFile:
+    """The user's settings file. It need not exist yet.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def put(self, name: str, value: object) -> None:
+        """Writes one setting; the file is there whole or as it was.
+
+        Raises:
+            ConfigError: The file is not valid TOML.
+            StoreError: The file cannot be written.
+        """
+        document = self._read()
+        document[name.replace("_", "-") if name.replace("_", "-") in document else name] = _plain(
+            value
+        )
+        self._write(document)
+
+    def remove(self, name: str) -> None:
+        """Takes one setting out, so that its default counts again.
+
+        Raises:
+            ConfigError: The file is not valid TOML.
+            StoreError: The file cannot be written.
+        """
+        document = self._read()
+        written = {name, name.replace("_", "-")} & set(document)
+        for key in written:
+            document.remove(key)
+        if written:
+            self._write(document)
+
+    def _read(self) -> TOMLDocument:
+        try:
+            return tomlkit.parse(self.path.read_text("utf-8"))
+        except FileNotFoundError:
+            return tomlkit.document()
+        except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+            message = f"{show_path(self.path)} cannot be read: {one_line(str(error))}."
+            raise ConfigError(message, hint="mend the file first.") from error
+
+    def _write(self, document: TOMLDocument) -> None:
+        is_new = not self.path.exists()
+        with whole_file(self.path) as stream:
+            stream.write(tomlkit.dumps(document))
+        if is_new:
+            self.path.chmod(_OWNER_ONLY)  # it may hold a server's key one day
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401  # what TOML knows
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
