@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import struct
 import termios
 import threading
 import tty
@@ -10,34 +12,73 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imageworks.config.values import IMAGE_RENDERERS
 from imageworks.tui import terminal
 from imageworks.tui.app import prepare_environment
-from imageworks.tui.terminal import Graphics, ask_terminal, may_draw_pictures, parse_answer
+from imageworks.tui.terminal import (
+    Graphics,
+    Renderer,
+    TerminalQuestion,
+    may_draw_pictures,
+    parse_answer,
+    window_cell_px,
+)
 
-KITTY = b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;c"
+KITTY = b"\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.40.0)\x1b\\\x1b[6;20;10t\x1b[4;600;1000t\x1b[?62;c"
+WEZTERM = b"\x1b_Gi=31;OK\x1b\\\x1bP>|WezTerm 2024\x1b\\\x1b[6;20;10t\x1b[?65;4;6c"
 SIXEL = b"\x1b[6;18;9t\x1b[?62;4;22c"
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (KITTY, Graphics("kitty", 10, 20)),
-        (SIXEL, Graphics("sixel", 9, 18)),
-        (b"\x1b[6;18;9t\x1b[?62;22c", None),
-        (b"\x1b[?62;4c", None),  # no cell size: a picture would be stretched
-        (b"\x1b[6;0;0t\x1b[?62;4c", None),
-        (b"\x1b[6;18;9t\x1b[?62;14;44c", None),
-        (b"\x1b_Gi=31;ENOTSUPPORTED\x1b\\\x1b[6;20;10t\x1b[?1;2c", None),
-        (b"", None),
+        (KITTY, Graphics(Renderer.KITTY, 10, 20)),
+        (WEZTERM, Graphics(Renderer.SIXEL, 10, 20)),  # it does not know placeholders
+        (SIXEL, Graphics(Renderer.SIXEL, 9, 18)),
+        (b"\x1b[6;18;9t\x1b[?62;22c", Graphics(Renderer.HALF, 9, 18)),
+        (b"\x1b[?62;4c", Graphics(Renderer.HALF)),  # no cell size: it would be stretched
+        (b"\x1b[6;0;0t\x1b[?62;4c", Graphics(Renderer.HALF)),
+        (b"\x1b[6;18;9t\x1b[?62;14;44c", Graphics(Renderer.HALF, 9, 18)),
+        (b"\x1b_Gi=31;ENOTSUPPORTED\x1b\\\x1b[6;20;10t\x1b[?1;2c", Graphics(Renderer.HALF)),
+        (b"", Graphics(Renderer.HALF)),
     ],
 )
-def test_answers_name_the_graphics(answer: bytes, expected: Graphics | None) -> None:
+def test_answers_name_the_graphics(answer: bytes, expected: Graphics) -> None:
     assert parse_answer(answer) == expected
+
+
+def test_terminal_without_a_name_is_known_by_its_variable() -> None:
+    answer = KITTY.replace(b"\x1bP>|kitty(0.40.0)\x1b\\", b"")
+
+    assert parse_answer(answer, "xterm-kitty").renderer is Renderer.KITTY
+    assert parse_answer(answer, "xterm-256color").renderer is Renderer.HALF
+
+
+def test_cell_size_also_comes_from_the_text_area_or_the_driver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((100, 30)))
+
+    assert parse_answer(b"\x1b[4;600;1000t\x1b[?4c") == Graphics(Renderer.SIXEL, 10, 20)
+    assert parse_answer(b"\x1b[?4c", window_cell=(8, 16)) == Graphics(Renderer.SIXEL, 8, 16)
 
 
 @given(st.binary(max_size=200))
 def test_any_answer_is_taken(answer: bytes) -> None:
     parse_answer(answer)
+
+
+@given(st.text("abj/?[{é€ 7;c\r", max_size=12), st.text("abj/é 7", max_size=12))
+def test_what_was_typed_between_the_answers_is_kept(before: str, after: str) -> None:
+    answer = before.encode() + KITTY + after.encode()
+
+    assert parse_answer(answer).typed_ahead == before + after
+
+
+def test_arrow_keys_typed_meanwhile_are_kept_and_cut_answers_are_not() -> None:
+    assert parse_answer(b"j\x1b[B" + SIXEL).typed_ahead == "j\x1b[B"
+    assert parse_answer(b"j\x1b[6;18;").typed_ahead == "j"
+    assert parse_answer(b"j\x1b_Gi=31;O").typed_ahead == "j"
 
 
 @pytest.mark.parametrize(
@@ -57,9 +98,12 @@ def test_only_a_terminal_at_hand_is_asked(environment: dict[str, str], *, expect
     assert may_draw_pictures(environment) is expected
 
 
-@pytest.mark.parametrize(("answer", "expected"), [(SIXEL, "sixel"), (KITTY, "kitty"), (b"", "")])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(SIXEL, Renderer.SIXEL), (KITTY, Renderer.KITTY), (b"", Renderer.HALF)],
+)
 def test_terminal_is_asked_and_its_settings_are_put_back(
-    answer: bytes, expected: str, monkeypatch: pytest.MonkeyPatch
+    answer: bytes, expected: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     master, slave = pty.openpty()
     tty.setraw(master)
@@ -78,27 +122,56 @@ def test_terminal_is_asked_and_its_settings_are_put_back(
     with os.fdopen(slave, "r+b", buffering=0) as stream:
         monkeypatch.setattr("sys.stdin", stream)
         monkeypatch.setattr("sys.stdout", stream)
-        graphics = ask_terminal({"TERM": "xterm"})
+        graphics = TerminalQuestion({"TERM": "xterm"}).answer()
         thread.join()
         assert termios.tcgetattr(slave) == before
     os.close(master)
 
-    assert (graphics.protocol if graphics else "") == expected
+    assert graphics.renderer is expected
 
 
-def test_a_pipe_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "_exchange", lambda *_: pytest.fail("asked"))
+def test_window_tells_the_size_of_its_cells_where_it_knows_it() -> None:
+    master, slave = pty.openpty()
+    assert window_cell_px(slave) is None
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 900, 600))
 
-    assert ask_terminal({"TERM": "xterm"}) is None
-    assert ask_terminal({"TERM": "xterm", "TMUX": "1"}) is None
+    assert window_cell_px(slave) == (9, 20)
+    os.close(master)
+    os.close(slave)
+    assert window_cell_px(os.open(os.devnull, os.O_RDONLY)) is None
 
 
-def test_what_is_no_terminal_answers_nothing() -> None:
-    source, target = os.pipe()
+def test_a_pipe_is_not_asked_nor_is_anyone_when_the_setting_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TerminalQuestion, "_ask", lambda _: pytest.fail("asked"))
 
-    assert terminal._exchange(source, target) == b""
-    os.close(source)
-    os.close(target)
+    assert TerminalQuestion({"TERM": "xterm"}).answer().renderer is Renderer.HALF
+    assert TerminalQuestion({"TERM": "xterm", "TMUX": "1"}).answer() == Graphics(
+        Renderer.HALF, is_in_tmux=True
+    )
+    for name in ("kitty", "sixel", "half", "ascii", "off"):
+        assert TerminalQuestion({"TERM": "xterm"}, name).answer().renderer is Renderer(name)
+
+
+def test_setting_and_renderers_name_the_same() -> None:
+    assert set(IMAGE_RENDERERS) == {"auto", *(renderer.value for renderer in Renderer)}
+
+
+def test_terminal_answers_while_the_program_goes_on_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    master, slave = pty.openpty()
+    tty.setraw(master)
+    with os.fdopen(slave, "r+b", buffering=0) as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        monkeypatch.setattr("sys.stdout", stream)
+        question = TerminalQuestion({"TERM": "xterm"})
+        os.write(master, SIXEL)
+        monkeypatch.setattr(question, "_deadline_s", 0.0)  # long ago
+
+        assert question.answer().renderer is Renderer.SIXEL
+    os.close(master)
 
 
 def test_remote_line_gets_fewer_frames_unless_the_person_chose() -> None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from imageworks.review.session import ReviewSession, remembered_folders
+from imageworks.tui.terminal import TerminalQuestion
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -27,6 +28,7 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
     *,
     log_path: Path,
     themes_dir: Path,
+    vocabulary_path: Path | None = None,
     settings: SettingsSource | None = None,
 ) -> int:
     """Shows the review workstation until the person leaves; its exit status.
@@ -38,17 +40,25 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
         folders: What to review; empty: what the last session had.
         log_path: This process's log file, named when something goes wrong.
         themes_dir: The user's own themes.
+        vocabulary_path: The user's vocabulary file, which need not exist.
         settings: Where settings are kept; None where they cannot be changed.
 
     Raises:
         ConfigError: The theme or the keymap is wrong; nothing was shown.
     """
     prepare_environment(os.environ)
-    # Textual reads the environment when it is imported.
-    from imageworks.tui.terminal import ask_terminal  # noqa: PLC0415
-    from imageworks.tui.workstation import Workstation  # noqa: PLC0415
-
-    session = ReviewSession(library, config, folders=folders or remembered_folders(library))
+    question = TerminalQuestion(os.environ, config.images)
+    try:
+        # Textual reads the environment when it is imported; the terminal answers meanwhile.
+        from imageworks.tui.workstation import Workstation  # noqa: PLC0415
+    finally:
+        graphics = question.answer()
+    session = ReviewSession(
+        library,
+        config,
+        folders=folders or remembered_folders(library),
+        vocabulary_path=vocabulary_path,
+    )
     app = Workstation(
         library=library,
         session=session,
@@ -56,7 +66,7 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
         client=client,
         log_path=log_path,
         themes_dir=themes_dir,
-        graphics=ask_terminal(os.environ, config.images),
+        graphics=graphics,
         settings=settings,
     )
     client.attach()

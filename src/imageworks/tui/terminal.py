@@ -2,42 +2,78 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import re
 import select
+import struct
 import sys
 import termios
 import time
 import tty
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+logger = logging.getLogger(__name__)
+
 _WAIT_S = 0.25
-# The kitty query is answered with "_Gi=31;OK" (kitty graphics protocol, "Querying support"), the
-# cell size with CSI 6;HEIGHT;WIDTH t (XTWINOPS 16), and the last one, primary device attributes
-# (DA1), by every terminal: its answer says that no other is to come. Sixel is attribute 4 in it.
-_QUERY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
+# In this order: the kitty query (kitty graphics protocol, "Querying support and available
+# transmission mediums"; answered with "_Gi=31;OK"), the terminal's name (xterm control sequences,
+# XTVERSION), the size of a cell and of the text area in pixels (XTWINOPS 16 and 14), and last the
+# primary device attributes (DA1). Every terminal answers the last one, and that answer says that no
+# other is to come. Sixel is attribute 4 in it.
+_QUERY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t\x1b[14t\x1b[c"
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([0-9;]*)c")
-_CELL_SIZE = re.compile(rb"\x1b\[6;(\d+);(\d+)t")
+_CELL_SIZE = re.compile(rb"\x1b\[6;(\d{1,5});(\d{1,5})t")
+_TEXT_AREA_SIZE = re.compile(rb"\x1b\[4;(\d{1,6});(\d{1,6})t")
+_NAME = re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\")
 _KITTY_OK = b"\x1b_Gi=31;OK"
+_ANSWERS = re.compile(rb"\x1b[_P][^\x1b]*\x1b\\|\x1b\[[?>]?[0-9;]*[ct]")
+_CUT_ANSWER = re.compile(rb"(?:\x1b[_P][^\x1b]*\x1b?|\x1b\[[?>]?[0-9;]*)\Z")
+# Others answer the kitty query as well but do not know its placeholder characters, by which a
+# picture stays within its pane: WezTerm and Konsole would show boxes instead.
+_PLACEHOLDER_BRANDS = (b"kitty", b"ghostty")
+_PLACEHOLDER_TERMS = ("xterm-kitty", "xterm-ghostty")
+_USUAL_CELL_PX = (10, 20)
+
+
+class Renderer(Enum):
+    """A way to draw a photograph."""
+
+    KITTY = "kitty"
+    SIXEL = "sixel"
+    HALF = "half"
+    ASCII = "ascii"
+    OFF = "off"
+
+    @property
+    def is_graphics(self) -> bool:
+        """Whether the terminal is sent pixels, not characters."""
+        return self in (Renderer.KITTY, Renderer.SIXEL)
 
 
 @dataclass(frozen=True, slots=True)
 class Graphics:
-    """A terminal's own way to draw pictures.
+    """How to draw on this terminal.
 
     Attributes:
-        protocol: ``kitty`` or ``sixel``.
-        cell_width_px: Width of a character cell.
+        renderer: What it is to be drawn with.
+        cell_width_px: Width of a character cell; a usual one where it is not known.
         cell_height_px: Height of a character cell.
+        is_in_tmux: Whether what is not text must be wrapped to reach the terminal.
+        typed_ahead: What the person typed while the terminal was asked; still to be done.
     """
 
-    protocol: str
-    cell_width_px: int
-    cell_height_px: int
+    renderer: Renderer
+    cell_width_px: int = _USUAL_CELL_PX[0]
+    cell_height_px: int = _USUAL_CELL_PX[1]
+    is_in_tmux: bool = False
+    typed_ahead: str = ""
 
 
 def may_draw_pictures(environment: Mapping[str, str]) -> bool:
@@ -50,49 +86,118 @@ def may_draw_pictures(environment: Mapping[str, str]) -> bool:
     return not environment.get("TERM", "").startswith(("screen", "tmux", "dumb", "linux"))
 
 
-def ask_terminal(environment: Mapping[str, str]) -> Graphics | None:
-    """The terminal's graphics, or None where it has none, is no terminal, or does not answer."""
-    if not may_draw_pictures(environment):
-        return None
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return None
-    return parse_answer(_exchange(sys.stdin.fileno(), sys.stdout.fileno()))
+class TerminalQuestion:
+    """How to draw, by the setting ``images`` and, where that leaves it open, by the terminal.
+
+    The terminal is asked when this is made, and answers while the program goes on starting; only
+    `answer` waits, until a quarter of a second after the question at most.
+
+    Args:
+        environment: Of this process.
+        images: ``auto`` or the value of a `Renderer`.
+    """
+
+    def __init__(self, environment: Mapping[str, str], images: str = "auto") -> None:
+        self._environment = environment
+        self._images = images
+        self._settings: list[Any] | None = None
+        self._deadline_s = 0.0
+        is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        self._cell_px = window_cell_px(sys.stdout.fileno()) if is_terminal else None
+        if images == "auto" and is_terminal and may_draw_pictures(environment):
+            self._ask()
+
+    def answer(self) -> Graphics:
+        """How to draw; the terminal is as it was before."""
+        is_in_tmux = bool(self._environment.get("TMUX"))
+        if self._settings is not None:
+            term = self._environment.get("TERM", "")
+            return parse_answer(self._take_answer(self._settings), term, self._cell_px)
+        renderer = Renderer.HALF if self._images == "auto" else Renderer(self._images)
+        return Graphics(renderer, *(self._cell_px or _USUAL_CELL_PX), is_in_tmux)
+
+    def _ask(self) -> None:
+        source = sys.stdin.fileno()
+        try:
+            self._settings = termios.tcgetattr(source)
+            tty.setcbreak(source, termios.TCSANOW)
+            os.write(sys.stdout.fileno(), _QUERY)
+        except (termios.error, OSError) as error:
+            logger.info("The terminal cannot be asked: %s", error)
+        self._deadline_s = time.monotonic() + _WAIT_S
+
+    def _take_answer(self, settings: list[Any]) -> bytes:
+        """Reads until the last query's answer, or until time is up."""
+        source = sys.stdin.fileno()
+        answer = b""
+        try:
+            while not _ATTRIBUTES.search(answer):
+                left_s = max(0.0, self._deadline_s - time.monotonic())
+                if not select.select([source], [], [], left_s)[0]:
+                    break
+                part = os.read(source, 1024)
+                if not part:
+                    break
+                answer += part
+        except OSError as error:
+            logger.info("The terminal's answer cannot be read: %s", error)
+        finally:
+            termios.tcsetattr(source, termios.TCSANOW, settings)
+        return answer
 
 
-def parse_answer(answer: bytes) -> Graphics | None:
-    """The graphics that a terminal's answers speak of."""
-    cell = _CELL_SIZE.search(answer)
-    if cell is None or not (int(cell[1]) and int(cell[2])):
-        return None
+def parse_answer(
+    answer: bytes, term: str = "", window_cell: tuple[int, int] | None = None
+) -> Graphics:
+    """The graphics that a terminal's answers speak of, and what was typed between them.
+
+    Args:
+        answer: All that was read.
+        term: The variable ``TERM``, for terminals that do not tell their name.
+        window_cell: A cell's size where the terminal's driver knows it.
+    """
+    typed = _CUT_ANSWER.sub(b"", _ANSWERS.sub(b"", answer)).decode("utf-8", "ignore")
+    cell_px = _answered_cell_px(answer) or window_cell
+    width_px, height_px = cell_px or _USUAL_CELL_PX
+    renderer = Renderer.HALF
     attributes = _ATTRIBUTES.search(answer)
-    if _KITTY_OK in answer:
-        return Graphics("kitty", int(cell[2]), int(cell[1]))
-    if attributes is not None and b"4" in attributes[1].split(b";"):
-        return Graphics("sixel", int(cell[2]), int(cell[1]))
-    return None
+    if cell_px is None:
+        pass  # a picture would be stretched
+    elif _KITTY_OK in answer and _knows_placeholders(answer, term):
+        renderer = Renderer.KITTY
+    elif attributes is not None and b"4" in attributes[1].split(b";"):
+        renderer = Renderer.SIXEL
+    return Graphics(renderer, width_px, height_px, typed_ahead=typed)
 
 
-def _exchange(source: int, target: int) -> bytes:
-    """Sends the queries and reads until the last one's answer, or until time is up."""
+def window_cell_px(descriptor: int) -> tuple[int, int] | None:
+    """Width and height of a cell as the terminal's driver tells it (TIOCGWINSZ); often not."""
     try:
-        settings = termios.tcgetattr(source)
-    except termios.error:
-        return b""
-    answer = b""
-    try:
-        tty.setcbreak(source, termios.TCSANOW)
-        os.write(target, _QUERY)
-        deadline_s = time.monotonic() + _WAIT_S
-        while not _ATTRIBUTES.search(answer):
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0 or not select.select([source], [], [], left_s)[0]:
-                break
-            part = os.read(source, 1024)
-            if not part:
-                break
-            answer += part
+        size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
     except OSError:
-        return b""
-    finally:
-        termios.tcsetattr(source, termios.TCSANOW, settings)
-    return answer
+        return None
+    rows, columns, width_px, height_px = struct.unpack("HHHH", size)
+    cell = (width_px // max(1, columns), height_px // max(1, rows))
+    return cell if all(cell) else None
+
+
+def _answered_cell_px(answer: bytes) -> tuple[int, int] | None:
+    found = _CELL_SIZE.search(answer)
+    if found is not None and int(found[1]) and int(found[2]):
+        return int(found[2]), int(found[1])
+    area = _TEXT_AREA_SIZE.search(answer)
+    if area is None:
+        return None
+    try:
+        columns, rows = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    except (OSError, ValueError):
+        return None
+    cell = (int(area[2]) // max(1, columns), int(area[1]) // max(1, rows))
+    return cell if all(cell) else None
+
+
+def _knows_placeholders(answer: bytes, term: str) -> bool:
+    name = _NAME.search(answer)
+    if name is None:
+        return term in _PLACEHOLDER_TERMS
+    return name[1].lower().startswith(_PLACEHOLDER_BRANDS)

@@ -1,291 +1,317 @@
-"""The picture pane: the only module with Pillow and textual-image.
-
-Pictures of half blocks are drawn from the cached thumbnail; they cost a slow line about 7 KB each,
-where Sixel costs 350 KB. Decoding happens in a thread of its own, and only the newest wish counts.
-"""
+"""The picture pane: the newest wish, quickly and roughly first, then as well as can be shown."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import time
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
-from rich.color import Color
-from rich.color_triplet import ColorTriplet
-from rich.segment import Segment
-from rich.style import Style
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
-from imageworks.text import show_path
+from imageworks.tui.pictures import kitty
+from imageworks.tui.pictures.canvas import PictureCanvas
+from imageworks.tui.pictures.messages import PictureReply, PictureRequest, PictureWish
+from imageworks.tui.pictures.process import PictureProcess
+from imageworks.tui.pictures.rows import ascii_rows, half_block_rows, wire_bytes
+from imageworks.tui.terminal import Graphics, Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterable
 
-    from textual.app import ComposeResult
     from textual.timer import Timer
 
-    from imageworks.tui.terminal import Graphics
+__all__ = ["PictureWish", "PreviewPane"]
 
-logger = logging.getLogger(__name__)
-
-_COLOURS = 64  # quantised pictures are a third of the size on a compressed line
 _DEBOUNCE_S = 0.04  # a held key draws its last picture only
-_ASCII_RAMP = " .:-=+*#%@"
-_THUMBNAIL_PX = 320
-_CACHED_STYLES = 8192
+_HELD_KEY_S = 0.15
+_REST_S = 0.1
+_STALE_S = 0.25
+_KEPT_REPLIES = 64
+_AHEAD = 3
+_CLOSEST_ZOOM = 64.0
+_SLOW_WORDS = {
+    Renderer.HALF: "The line is slow: photographs are now drawn with coloured blocks.",
+    Renderer.ASCII: "The line is very slow: photographs are now drawn with letters.",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class PictureWish:
-    """A picture to show.
-
-    Attributes:
-        thumbnail: At most 320 px on its long side; upright.
-        preview: Larger, for panes that show more than that; upright.
-        text: What to show where there is no picture: size, date.
-    """
-
-    thumbnail: Path | None
-    preview: Path | None
-    text: str
-
-    def source(self, longest_px: int) -> Path | None:
-        """The smallest file that has so many pixels."""
-        if longest_px > _THUMBNAIL_PX:
-            return self.preview or self.thumbnail
-        return self.thumbnail or self.preview
-
-
-def fit(width_px: int, height_px: int, box: tuple[int, int]) -> tuple[int, int]:
-    """The largest size of the same shape within a box; at least one pixel."""
-    scale = min(box[0] / width_px, box[1] / height_px)
-    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
-
-
-def load_picture(path: Path, box: tuple[int, int]) -> Image.Image:
-    """A picture in RGB, shrunk or grown to fit the box.
-
-    Raises:
-        OSError: It is not there or cannot be decoded.
-    """
-    with Image.open(path) as opened:
-        opened.draft("RGB", box)
-        picture = opened.convert("RGB")
-    return ImageOps.contain(picture, box, Image.Resampling.BILINEAR)
-
-
-def half_block_rows(picture: Image.Image) -> list[list[Segment]]:
-    """A picture as rows of half blocks, two pixels a cell, equal neighbours joined."""
-    width, height = picture.size
-    palette = picture.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE).convert("RGB")
-    data = palette.tobytes()
-    stride = width * 3
-    rows = []
-    for top in range(0, height, 2):
-        upper = data[top * stride : (top + 1) * stride]
-        lower = data[(top + 1) * stride : (top + 2) * stride]
-        rows.append(list(_half_block_row(upper, lower)))
-    return rows
-
-
-def ascii_rows(picture: Image.Image) -> list[list[Segment]]:
-    """A picture as rows of ASCII, by brightness; two pixel rows a line."""
-    width, height = picture.size
-    grey = picture.convert("L").resize((width, max(1, (height + 1) // 2)))
-    data = grey.tobytes()
-    steps = len(_ASCII_RAMP)
-    return [
-        [Segment("".join(_ASCII_RAMP[value * steps // 256] for value in data[i : i + width]))]
-        for i in range(0, len(data), width)
-    ]
-
-
-def _half_block_row(upper: bytes, lower: bytes) -> Iterator[Segment]:
-    run, previous = 0, b""
-    for x in range(0, len(upper), 3):
-        pair = upper[x : x + 3] + lower[x : x + 3]
-        if pair != previous and run:
-            yield Segment("▀" * run, _pair_style(previous))
-            run = 0
-        previous = pair
-        run += 1
-    if run:
-        yield Segment("▀" * run, _pair_style(previous))
-
-
-@lru_cache(maxsize=_CACHED_STYLES)
-def _pair_style(pair: bytes) -> Style:
-    """Upper pixel as foreground, lower one as background; the last row may have no lower one."""
-    upper = Color.from_triplet(ColorTriplet(*pair[:3]))
-    lower = Color.from_triplet(ColorTriplet(*pair[3:])) if len(pair) == 6 else None
-    return Style(color=upper, bgcolor=lower)
-
-
-class PreviewPane(Widget):
-    """Shows one picture as well as the terminal can.
+class PreviewPane(PictureCanvas):
+    """Shows one picture as well as the terminal can and its line allows.
 
     Args:
-        graphics: The terminal's own graphics, or None for pictures of characters.
+        graphics: How to draw; None for pictures of characters.
         is_colour: Whether colours may be used.
     """
 
-    class Ready(Message):
-        """A picture has been decoded."""
+    class Slowed(Message):
+        """The line was too slow, and photographs are drawn in a cheaper way from now on."""
 
-        def __init__(self, number: int, picture: Image.Image | None) -> None:
+        def __init__(self, renderer: Renderer) -> None:
             super().__init__()
-            self.number = number
-            self.picture = picture
+            self.renderer = renderer
+            self.text = _SLOW_WORDS[renderer]
 
     def __init__(self, *, graphics: Graphics | None, is_colour: bool) -> None:
-        super().__init__(id="picture")
-        self._is_colour = is_colour
-        self._drawer = None if graphics is None else open_drawer(graphics)
-        self._cell_px = (
-            (1, 2)
-            if graphics is None or self._drawer is None
-            else (graphics.cell_width_px, graphics.cell_height_px)
-        )
-        self._decoders = ThreadPoolExecutor(1, thread_name_prefix="preview")
+        graphics = graphics or Graphics(Renderer.HALF)
+        super().__init__(is_in_tmux=graphics.is_in_tmux)
+        is_drawn = graphics.renderer is not Renderer.OFF
+        self.renderer = graphics.renderer if is_colour or not is_drawn else Renderer.ASCII
+        self._cell_px = (graphics.cell_width_px, graphics.cell_height_px)
+        self._process = PictureProcess(self._take)
+        self._replies: OrderedDict[PictureRequest, PictureReply] = OrderedDict()
         self._wish: PictureWish | None = None
-        self._number = 0
+        self._instead = ""
+        self._upcoming: tuple[PictureWish, ...] = ()
+        self._wished_at_s = 0.0
+        self._zoom = 1.0
+        self._centre = (0.5, 0.5)
+        self._closest_zoom = _CLOSEST_ZOOM
+        self._part = (0.0, 0.0, 1.0, 1.0)
         self._timer: Timer | None = None
-        self._rows: list[list[Segment]] = []
-        self._text = ""
-        self._columns = 0
+        self._drawn: PictureRequest | None = None
+        self._characters_of: object = None
 
-    def compose(self) -> ComposeResult:
-        """The terminal's own picture, where it has graphics."""
-        if self._drawer is not None:
-            yield self._drawer
+    # What the screen calls
 
-    def show(self, wish: PictureWish | None) -> None:
-        """Shows another picture soon; the one there stays until then."""
-        if wish == self._wish:
+    @property
+    def zoom(self) -> float:
+        """How close the picture is looked at; 1 is the whole of it."""
+        return self._zoom
+
+    def show(self, wish: PictureWish | None, upcoming: Iterable[PictureWish] = ()) -> None:
+        """Shows another picture soon; the one there stays for the moment until then.
+
+        Args:
+            wish: What to show; None for nothing.
+            upcoming: What is likely to be wished next, most likely first.
+        """
+        self._upcoming = tuple(other.files for other in upcoming)[:_AHEAD]
+        self._instead = "" if wish is None else wish.text
+        files = None if wish is None else wish.files
+        if files == self._wish:
+            if self._text:
+                self.write_text(self._instead)
             return
-        self._wish = wish
-        self._number += 1
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(_DEBOUNCE_S, self._decode)
+        if files is None or not files.is_of_same_photograph(self._wish):
+            self._reset_view()
+        self._wish = files
+        now_s = time.monotonic()
+        is_held = now_s - self._wished_at_s < _HELD_KEY_S
+        self._wished_at_s = now_s
+        self._set_timer(_DEBOUNCE_S if is_held else 0, self._look)
+
+    def zoom_in(self) -> None:
+        """Twice as close, up to two pixels of the screen for one of the photograph."""
+        self._look_at(min(self._zoom * 2, self._closest_zoom), self._centre)
+
+    def zoom_out(self) -> None:
+        """Half as close."""
+        self._look_at(max(self._zoom / 2, 1.0), self._centre)
+
+    def zoom_reset(self) -> None:
+        """The whole picture."""
+        self._look_at(1.0, (0.5, 0.5))
+
+    def pan(self, right: int, down: int) -> None:
+        """Moves what is looked at by half of what is seen; negative for left and up."""
+        left, top, width, height = self._part
+        across = left + width / 2 + right * width / 2
+        along = top + height / 2 + down * height / 2
+        self._look_at(
+            self._zoom,
+            (
+                min(max(across, width / 2), 1 - width / 2),
+                min(max(along, height / 2), 1 - height / 2),
+            ),
+        )
+
+    # What happens by itself
 
     def on_resize(self) -> None:
         """Draws the picture anew in its new size."""
-        self._number += 1
-        self._decode()
+        self._drawn = self._characters_of = None
+        self._look()
 
-    def on_unmount(self) -> None:
-        """Waits for no decoder."""
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+    async def on_unmount(self) -> None:
+        """Leaves nothing behind: no process, and nothing in the terminal's memory."""
+        self.workers.cancel_node(self)
+        self.free_image()
+        await self._process.aclose()
 
-    def on_preview_pane_ready(self, event: Ready) -> None:
-        """Takes over a decoded picture unless a newer one is wanted."""
-        event.stop()
-        if event.number != self._number:
+    def free_image(self) -> None:
+        """Takes the picture out of the terminal's memory; it is drawn again when it is due."""
+        super().free_image()
+        self._drawn = self._characters_of = None
+
+    def _return_to_terminal(self, app: object) -> None:
+        super()._return_to_terminal(app)
+        self._look()
+
+    def _reset_view(self) -> None:
+        self._zoom, self._closest_zoom = 1.0, _CLOSEST_ZOOM
+        self._centre, self._part = (0.5, 0.5), (0.0, 0.0, 1.0, 1.0)
+
+    def _set_timer(self, delay_s: float, act: object) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if not self.is_attached:
             return
-        if event.picture is None:
-            self._show_text()
-        elif self._drawer is not None:
-            self._text, self._rows = "", []
-            self._drawer.image = event.picture
-            self._drawer.display = True
+        if delay_s:
+            self._timer = self.set_timer(delay_s, act)  # type: ignore[arg-type]  # both are methods
         else:
-            draw = half_block_rows if self._is_colour else ascii_rows
-            self._text, self._rows = "", draw(event.picture)
-            self._columns = event.picture.size[0]
-        self.refresh()
+            self._look()
 
-    def render_line(self, y: int) -> Strip:
-        """One line of the picture, centred, or of the text in its place."""
-        width, base = self.size.width, self.rich_style
-        if self._text:
-            middle = self.size.height // 2
-            text = self._text[:width] if y == middle else ""
-            left = (width - len(text)) // 2
-            return Strip([Segment(" " * left + text, base)]).adjust_cell_length(width, base)
-        number = y - max(0, (self.size.height - len(self._rows)) // 2)
-        if not 0 <= number < len(self._rows):
-            return Strip.blank(width, base)
-        left = max(0, (width - self._columns) // 2)
-        row = [
-            Segment(part.text, base + part.style if part.style else base)
-            for part in self._rows[number]
-        ]
-        return Strip([Segment(" " * left, base), *row]).adjust_cell_length(width, base)
-
-    def _decode(self) -> None:
-        box = (self.size.width * self._cell_px[0], self.size.height * self._cell_px[1])
-        path = None if self._wish is None else self._wish.source(max(box))
-        if path is None or not all(box):
-            self._show_text()
+    def _look(self) -> None:
+        """Draws what is at hand, and asks for what can be had quickly."""
+        wish = self._wish
+        if wish is None or not self._can_draw(wish):
+            self.workers.cancel_group(self, "picture")
+            self._drawn = None
+            self.write_text(self._instead)
             return
-        number = self._number
-        self._decoders.submit(self._decode_in_thread, path, box, number)
-
-    def _decode_in_thread(self, path: Path, box: tuple[int, int], number: int) -> None:
-        if number != self._number:
-            return
-        try:
-            picture = load_picture(path, box)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            logger.info("No picture from %s: %s", show_path(path), error)
-            picture = None
-        self.post_message(self.Ready(number, picture))
-
-    def _show_text(self) -> None:
-        self._rows = []
-        self._text = "" if self._wish is None else self._wish.text
-        if self._drawer is not None:
-            self._drawer.display = False
-        self.refresh()
-
-
-class _NoTerminal:
-    """Standard output that says it is no terminal, so that an import asks it nothing."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # whatever sys.__stdout__ is
-        self._stream = stream
-
-    def isatty(self) -> bool:
-        return False
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # passed through
-        return getattr(self._stream, name)
-
-
-def open_drawer(graphics: Graphics) -> Any | None:  # noqa: ANN401  # a widget of an untyped library
-    """textual-image's widget for this terminal, or None where it cannot be had.
-
-    Its import asks the terminal and waits for the answer; it is told what is known already. The
-    names used for that are private ones of 0.12 to 0.14, hence the width of what is caught.
-    """
-    real, sys.__stdout__ = sys.__stdout__, _NoTerminal(sys.__stdout__)  # type: ignore[misc, assignment]  # for the import only
-    try:
-        from textual_image import _terminal  # noqa: PLC0415  # asks the terminal
-
-        terminal: Any = _terminal
-        size = terminal.CellSize(graphics.cell_width_px, graphics.cell_height_px)
-        if hasattr(terminal, "probe_terminal"):
-            terminal.probe_terminal._result = terminal.TerminalCapabilities(  # noqa: SLF001
-                size, sixel=graphics.protocol == "sixel", tgp=graphics.protocol == "kitty"
-            )
+        whole, quick = self._request(wish), self._request(wish, is_quick=True)
+        if (reply := self._known(whole)) is not None:
+            self._draw(whole, reply)
+        elif (reply := self._known(quick)) is not None and reply.has_picture:
+            self._draw(quick, reply)
+        elif reply is None and self._zoom == 1:
+            self._process.want([quick])
         else:
-            terminal.get_cell_size._result = size  # noqa: SLF001
-        from textual_image import widget  # noqa: PLC0415
+            self._rest()
+            return
+        self._set_timer(_REST_S, self._rest)
 
-        kind = widget.TGPImage if graphics.protocol == "kitty" else widget.SixelImage
-        drawer = kind(id="drawer")
-    except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
-        logger.warning("No %s pictures: %s", graphics.protocol, error)
-        return None
-    else:
-        return drawer
-    finally:
-        sys.__stdout__ = real  # type: ignore[misc]
+    def _rest(self) -> None:
+        """Asks for the picture as well as it can be had, and for those that may come next."""
+        wish = self._wish
+        if wish is None or not self._can_draw(wish):
+            return
+        if not self._shows(wish):
+            self._set_timer(_STALE_S, self._give_way)
+        quick = self._known(self._request(wish, is_quick=True))
+        is_best = quick is not None and quick.is_final and quick.has_picture
+        wanted = [] if is_best and not self.renderer.is_graphics else [self._request(wish)]
+        ahead = [other for other in self._upcoming if self._can_draw(other)]
+        wanted += [self._request(other, is_quick=True) for other in ahead]
+        wanted += [self._request(other) for other in ahead]
+        self._process.want([request for request in wanted if request not in self._replies])
+
+    def _give_way(self) -> None:
+        """Takes another photograph's picture away, when this one's is long in coming."""
+        if self._wish is not None and not self._shows(self._wish):
+            self.write_text(self._instead)
+
+    def _shows(self, wish: PictureWish) -> bool:
+        return self._drawn is not None and wish.is_of_same_photograph(self._drawn.wish)
+
+    def _look_at(self, zoom: float, centre: tuple[float, float]) -> None:
+        wish = self._wish
+        if wish is None or not self._can_draw(wish):
+            return
+        self._zoom, self._centre = zoom, centre if zoom > 1 else (0.5, 0.5)
+        request = self._request(wish)
+        if (reply := self._known(request)) is not None:
+            self._draw(request, reply)
+        else:
+            self._process.want([request])
+
+    def _can_draw(self, wish: PictureWish) -> bool:
+        return wish.has_picture and self.renderer is not Renderer.OFF and bool(self.size)
+
+    def _request(self, wish: PictureWish, *, is_quick: bool = False) -> PictureRequest:
+        is_rough = is_quick and self.renderer.is_graphics
+        is_seen = wish == self._wish and not is_quick
+        most = kitty.most_cells()
+        return PictureRequest(
+            wish=wish,
+            columns=min(most, self.size.width),
+            rows=min(most, self.size.height),
+            cell_px=self._cell_px,
+            renderer=Renderer.HALF if is_rough else self.renderer,
+            is_quick=is_quick,
+            zoom=self._zoom if is_seen else 1.0,
+            centre=self._centre if is_seen else (0.5, 0.5),
+        )
+
+    def _known(self, request: PictureRequest) -> PictureReply | None:
+        reply = self._replies.get(request)
+        if reply is not None:
+            self._replies.move_to_end(request)
+        return reply
+
+    def _take(self, request: PictureRequest, reply: PictureReply) -> None:
+        """Keeps a reply, and draws it if it is what is wished for now."""
+        self._replies[request] = reply
+        while len(self._replies) > _KEPT_REPLIES:
+            self._replies.popitem(last=False)
+        wish = self._wish
+        if wish is None or request.wish != wish or not self.is_attached:
+            return
+        if request == self._request(wish):
+            if reply.has_picture:
+                self._draw(request, reply)
+            elif not self._shows(wish):
+                self.write_text(self._instead)
+        elif request == self._request(wish, is_quick=True):
+            if not reply.has_picture:
+                self._rest()
+            elif not self._shows(wish):
+                self._draw(request, reply)
+
+    def _draw(self, request: PictureRequest, reply: PictureReply) -> None:
+        if not reply.has_picture:
+            self.write_text(self._instead)
+            return
+        if not request.is_quick:
+            self._take_view(request, reply)
+        if self._drawn == request:
+            return
+        self._drawn = request
+        paint: Callable[[], Awaitable[None]] = partial(self._paint, request, reply)
+        self.run_worker(paint, group="picture", exclusive=True)
+
+    def _take_view(self, request: PictureRequest, reply: PictureReply) -> None:
+        """Goes on from the view that the picture really has."""
+        if reply.zoom < request.zoom:
+            self._closest_zoom = reply.zoom
+        left, top, width, height = self._part = reply.part
+        self._zoom, self._centre = reply.zoom, (left + width / 2, top + height / 2)
+        if reply.zoom == 1:
+            self._centre = (0.5, 0.5)
+
+    async def _paint(self, request: PictureRequest, reply: PictureReply) -> None:
+        seen = (request.wish, request.columns, request.rows, request.zoom, request.centre)
+        if self._characters_of != seen:
+            await self._paint_characters(request, reply)
+            self._characters_of = seen
+        if reply.graphics_bytes:
+            if self._outlet.is_open:
+                await self.link.known()
+            if self.link.is_slow_for(reply.graphics_bytes):
+                self._slow_down(Renderer.HALF)
+            elif not reply.png:
+                await self.send_sixels(reply)
+            elif await self.send_png(reply):
+                self._characters_of = None
+                await self.reveal_image(reply)
+            else:
+                self._slow_down(Renderer.HALF)
+        self.ask_in_quiet()
+
+    async def _paint_characters(self, request: PictureRequest, reply: PictureReply) -> None:
+        is_ascii = request.renderer is Renderer.ASCII
+        rows = (ascii_rows if is_ascii else half_block_rows)(reply.pixels, reply.columns)
+        await self.reveal(rows, reply.columns)
+        if not is_ascii and self.link.is_slow_for(wire_bytes(rows)):
+            self._slow_down(Renderer.ASCII)
+
+    def _slow_down(self, renderer: Renderer) -> None:
+        if self.renderer is renderer:
+            return
+        self.renderer = renderer
+        self._replies.clear()
+        self.post_message(self.Slowed(renderer))
+        if renderer is Renderer.ASCII and self._wish is not None:
+            self._process.want([self._request(self._wish)])
