@@ -4,7 +4,8 @@
 The server is the emulator: it runs in a process of its own and computes offline the fastest that
 its slots could have answered the same requests. All clients get the same marked files. Beside
 `ptag run` there are a sequential client that asks three questions about each picture, and pools of
-8 and of 32 that ask one.
+8 and of 32 that ask one. After that `ptag run` alone meets a server in trouble, and a person asks
+about single pictures while a batch runs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -27,6 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from imageworks.config import PersonalTaggerConfig
+from imageworks.infer.chat import ChatEngine
+from imageworks.infer.profiles import ProfileBook
+from imageworks.models import InferenceRequest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -39,13 +46,26 @@ THREE_PROMPTS = (
     "Describe this picture.",
 )
 PTAG = "ptag run"
+TROUBLES: dict[str, tuple[tuple[str, ...], float]] = {
+    "faults": (("429=0.05", "500=0.03", "garbage=0.07", "reset=0.02", "slow=0.01"), 0.0),
+    "hangs": (("hang=0.02",), 0.0),
+    "outage": ((), 4.0),
+}
+TROUBLE_SLOTS = 16
+OUTAGE_AFTER_IMAGES = 60
+PERSONS_REQUESTS = 20
+PERSONS_PAUSE_S = 0.7
+WARM_UP_S = 4.0
+JPEG_END = b"\xff\xd9"
 POLL_S = 0.25
 START_TIMEOUT_S = 20.0
 PTAG_TIMEOUT_S = 900.0
 
 
 @contextlib.contextmanager
-def emulator(path: Path, folder: Path, *, slots: int, speed: float) -> Iterator[str]:
+def emulator(
+    path: Path, folder: Path, *, slots: int, speed: float, faults: Sequence[str] = ()
+) -> Iterator[str]:
     """A fresh server's address; it ends with the block."""
     port_file = folder / f"port-{time.monotonic_ns()}"
     command = [sys.executable, str(path), "--preset", "ci", "--speed", str(speed), "--read-marker"]
@@ -58,6 +78,7 @@ def emulator(path: Path, folder: Path, *, slots: int, speed: float) -> Iterator[
         "--port-file",
         str(port_file),
         "--quiet",
+        *(part for fault in faults for part in ("--fault", fault)),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # our own tool
     try:
@@ -103,7 +124,7 @@ def chat_body(picture: str, prompt: str) -> dict[str, Any]:
     return {"model": MODEL, "max_tokens": 512, "messages": [{"role": "user", "content": content}]}
 
 
-def run_ptag(url: str, photos: Path, folder: Path) -> list[int]:
+def run_ptag(url: str, photos: Path, folder: Path, *, outage_s: float = 0.0) -> list[int]:
     """Runs `ptag run` with a home of its own; the requests waiting in the server, sampled."""
     home = folder / "home"
     home.mkdir(parents=True)
@@ -119,13 +140,20 @@ def run_ptag(url: str, photos: Path, folder: Path) -> list[int]:
         waiting = []
         deadline = time.monotonic() + PTAG_TIMEOUT_S
         while process.poll() is None and time.monotonic() < deadline:
-            stats = read_stats(url)
+            try:
+                stats = read_stats(url)
+            except httpx.TransportError:
+                time.sleep(POLL_S)
+                continue
+            if outage_s and stats["useful"] >= OUTAGE_AFTER_IMAGES:
+                httpx.post(f"{url}/control", json={"outage_s": outage_s}, trust_env=False)
+                outage_s = 0.0
             if stats["running"] > 0:
                 waiting.append(int(stats["waiting"]))
             time.sleep(POLL_S)
     if process.poll() is None:
         process.kill()
-    if process.wait() != 0:
+    if process.wait() not in (0, 1):
         raise SystemExit((folder / "log").read_text(errors="replace")[-2000:])
     return waiting
 
@@ -156,17 +184,24 @@ def shares(stats: dict[str, Any], wall_s: float, images: int) -> dict[str, Any]:
         "starved": stats["starved"],
         "max_inflight": stats["max_inflight"],
         "problems": stats["problems"],
+        "duplicates": stats["duplicate_successes"],
     }
 
 
-def measure_ptag(url: str, photos: Path, folder: Path, count: int) -> dict[str, Any]:
+def measure_ptag(
+    url: str, photos: Path, folder: Path, count: int, *, outage_s: float = 0.0
+) -> dict[str, Any]:
     """The figures of `ptag run`, with what waited in the server and whose answers came home."""
     started = time.perf_counter()
-    waiting = run_ptag(url, photos, folder)
+    waiting = run_ptag(url, photos, folder, outage_s=outage_s)
     wall_s = time.perf_counter() - started
     told = answers_with_own_file(folder / "home" / "results.jsonl")
+    stats = read_stats(url)
     return {
-        **shares(read_stats(url), wall_s, count),
+        **shares(stats, wall_s, count),
+        "of_ideal_with_faults": stats["ratio_with_faults"],
+        "elapsed_s": stats["elapsed_s"],
+        "counters": stats["counters"],
         "waiting_median": median(waiting or [0]),
         "answers_with_own_file": told["right"],
     }
@@ -203,13 +238,82 @@ def measure_slots(options: argparse.Namespace, slots: int, folder: Path) -> dict
     return figures
 
 
+def measure_troubles(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The figures of `ptag run` on a server in trouble."""
+    photos = folder / "photos"
+    count = sum(1 for _ in photos.rglob("*.jpg"))
+    figures: dict[str, Any] = {}
+    for name in options.troubles:
+        faults, outage_s = TROUBLES[name]
+        with emulator(
+            options.emulator, folder, slots=TROUBLE_SLOTS, speed=options.speed, faults=faults
+        ) as url:
+            figures[name] = measure_ptag(url, photos, folder / name, count, outage_s=outage_s)
+    return figures
+
+
+async def ask_beside_a_batch(url: str, files: Sequence[Path]) -> dict[str, float]:
+    """Seconds of a person's requests on an idle server, and while a batch keeps it busy."""
+    config = PersonalTaggerConfig(backend="vllm", base_url=(f"{url}/v1",))
+    engine = ChatEngine(config, ProfileBook().get("default"))
+    pictures = [file.read_bytes() for file in files]
+
+    def request(number: int, *, is_interactive: bool) -> InferenceRequest:
+        # Bytes after the end of a JPEG are ignored; each request is about a picture of its own.
+        jpeg = pictures[number % len(pictures)] + number.to_bytes(4, "big") + JPEG_END
+        return InferenceRequest(files[0], jpeg, is_interactive=is_interactive)
+
+    async def person(first: int) -> list[float]:
+        durations_s = []
+        for number in range(first, first + PERSONS_REQUESTS):
+            started = time.perf_counter()
+            await engine.infer(request(number, is_interactive=True))
+            durations_s.append(time.perf_counter() - started)
+            await asyncio.sleep(PERSONS_PAUSE_S)
+        return sorted(durations_s)
+
+    async def batch() -> None:
+        while True:
+            await engine.infer(request(next(numbers), is_interactive=False))
+
+    numbers = itertools.count(1000)
+    await engine.preflight()
+    idle = await person(0)
+    tasks = [
+        asyncio.create_task(engine.watch()),
+        *(asyncio.create_task(batch()) for _ in range(16)),
+    ]
+    await asyncio.sleep(WARM_UP_S)
+    busy = await person(PERSONS_REQUESTS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await engine.aclose()
+    p95 = int(0.95 * (PERSONS_REQUESTS - 1))
+    return {
+        "idle_p95_s": round(idle[p95], 3),
+        "busy_p95_s": round(busy[p95], 3),
+        "busy_median_s": round(median(busy), 3),
+        "busy_over_idle_p95": round(busy[p95] / idle[p95], 2),
+    }
+
+
+def measure_person(options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """What a person waits beside a batch on four slots."""
+    files = sorted((folder / "photos").rglob("*.jpg"))[:40]
+    with emulator(options.emulator, folder, slots=4, speed=options.speed) as url:
+        return asyncio.run(ask_beside_a_batch(url, files))
+
+
 def main() -> None:
     """Prints, for each number of slots, each client's share of the ideal."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--emulator", type=Path, default=TOOLS / "vlm_emulator.py")
     parser.add_argument("--corpus-tool", type=Path, default=TOOLS / "make_corpus.py")
     parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--slots", type=int, nargs="+", default=[4, 16, 64])
+    parser.add_argument("--slots", type=int, nargs="*", default=[4, 16, 64])
+    parser.add_argument("--troubles", nargs="*", choices=TROUBLES, default=list(TROUBLES))
+    parser.add_argument("--no-person", action="store_true", help="leave out the person's requests")
     parser.add_argument("--speed", type=float, default=3.0)
     parser.add_argument("--only", nargs="+", help="clients to run; all when left out")
     options = parser.parse_args()
@@ -217,7 +321,10 @@ def main() -> None:
         folder = Path(name)
         make_files(options.corpus_tool, folder / "photos", options.images)
         figures = {slots: measure_slots(options, slots, folder) for slots in options.slots}
-    print(json.dumps({"images": options.images, "speed": options.speed, "slots": figures}))
+        troubles = measure_troubles(options, folder)
+        person = {} if options.no_person else measure_person(options, folder)
+    result = {"images": options.images, "speed": options.speed, "slots": figures}
+    print(json.dumps({**result, "troubles": troubles, "person": person}))
 
 
 if __name__ == "__main__":

@@ -284,7 +284,7 @@ async def test_a_worker_scans_for_a_screen_and_stops_a_batch_on_its_wish(tmp_pat
         work = asyncio.create_task(worker.serve(library, api_key="EMPTY", linger_s=0.2))
         await asyncio.to_thread(server.wait_for_chats, 1)
         screen = Library(library.path)
-        screen.session.wish("stop", run.name)
+        screen.session.wish("stop-now", run.name)
         screen.close()
         await asyncio.wait_for(work, 30)
         server.release()

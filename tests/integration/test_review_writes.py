@@ -19,6 +19,7 @@ from imageworks.store.library import Library
 from tests.e2e.conftest import make_photos
 from tests.integration.test_engine import config_for, run_once
 from tests.support.openai_server import OpenAIServer
+from tests.support.review_library import undone
 
 ANSWER = {"caption": "A red boat", "keywords": ["boat"], "description": "It floats."}
 
@@ -58,7 +59,7 @@ async def test_undo_after_the_write_puts_the_file_back_and_keeps_what_was_typed(
     await work(library)
     assert digest(photo) != before
 
-    assert session.undo() == image_id
+    assert undone(session) == image_id
     await work(library)
 
     assert digest(photo) == before
@@ -74,7 +75,7 @@ async def test_undo_of_a_write_that_changed_nothing_needs_no_engine(suggested):
     session.accept(image_id, Tags())
     await work(library)
 
-    assert session.undo() == image_id
+    assert undone(session) == image_id
 
     assert session.card(image_id).row.state is ImageState.SUGGESTED
 
@@ -97,7 +98,7 @@ async def test_a_write_that_was_on_the_disk_when_its_engine_died_is_not_done_twi
 
     assert library.images.counts() == {ImageState.WRITTEN: 1}
     assert digest(photo) == written
-    assert session.undo() == image_id
+    assert undone(session) == image_id
     await work(library)
     assert digest(photo) == before
 

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -96,7 +96,7 @@ class Fault:
     """Something that goes wrong instead of an answer.
 
     Attributes:
-        kind: ``status``, ``body``, ``cut``, ``reset`` or ``hang``.
+        kind: ``status``, ``body``, ``cut``, ``reset``, ``hang`` or ``stall``.
         status: HTTP status of ``status``, ``body`` and ``cut``.
         message: Text of the error envelope of ``status``.
         retry_after: The ``Retry-After`` header, as it is sent.
@@ -148,6 +148,34 @@ def reset_fault() -> Fault:
 def hang_fault() -> Fault:
     """No answer until `OpenAIServer.release_hung` or the end of the server."""
     return Fault("hang")
+
+
+def stall_fault(*events: str) -> Fault:
+    """The beginning of a stream, after which nothing comes while the client stays."""
+    return replace(sse_fault(*events), kind="stall")
+
+
+def sse_fault(*events: str) -> Fault:
+    """A whole stream of such events."""
+    body = "".join(f"data: {event}\n\n" for event in events).encode()
+    return Fault("body", body=body, content_type="text/event-stream")
+
+
+def stream_fault(answered: Mapping[str, Any], *, characters: int = 8) -> Fault:
+    """A completion as a stream of small pieces, as vLLM sends it."""
+    (choice,) = answered["choices"]
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    thoughts = ("reasoning", "reasoning_content")
+    deltas += [{name: message[name]} for name in thoughts if name in message]
+    text = message["content"] if isinstance(message["content"], str) else ""
+    pieces = [text[i : i + characters] for i in range(0, len(text), characters)]
+    deltas += [{"content": piece} for piece in pieces]
+    events: list[dict[str, Any]]
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+    events += [{"choices": [last]}, {"choices": [], "usage": answered.get("usage")}]
+    return sse_fault(*map(json.dumps, events), "[DONE]")
 
 
 Script = Callable[[AskedRequest], "str | dict[str, Any] | Reply | Fault"]

@@ -58,13 +58,16 @@ from tests.support.openai_answers import (
     html_fault,
     reset_fault,
     response_head,
+    sse_fault,
+    stall_fault,
     status_fault,
+    stream_fault,
     understood,
     words_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "MODEL",
@@ -81,7 +84,10 @@ __all__ = [
     "hang_fault",
     "html_fault",
     "reset_fault",
+    "sse_fault",
+    "stall_fault",
     "status_fault",
+    "stream_fault",
     "words_of",
 ]
 
@@ -121,6 +127,7 @@ class OpenAIServer:
         owned_by: str = "vllm",
         total_slots: int | None = None,
         refused_fields: Iterable[str] = (),
+        texts: Mapping[str, str] | None = None,
         latency_s: float = 0.0,
         port: int = 0,
         log: TextIO | None = None,
@@ -137,6 +144,8 @@ class OpenAIServer:
         self.owned_by = owned_by
         self.total_slots = total_slots
         self.refused_fields = tuple(refused_fields)
+        self.texts = dict(texts or {})
+        self.clients_gone = 0
         self.latency_s = latency_s
         self.requests: list[AskedRequest] = []
         self.most_at_once = 0
@@ -288,7 +297,33 @@ class OpenAIServer:
             answer = await self._answer(request)
         finally:
             self._at_once -= 1
+        if isinstance(answer, Fault) and answer.kind == "stall":
+            return await self._stall(reader, writer, answer)
         return await self._send(writer, answer, request)
+
+    async def _stall(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Fault
+    ) -> bool:
+        """Sends the beginning of an answer, and notes when the client goes."""
+        writer.write(response_head(answer, 10**6) + answer.body)
+        await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        with self._arrived:
+            self.clients_gone += 1
+            self._arrived.notify_all()
+        return False
+
+    def wait_for_clients_gone(self, count: int, timeout_s: float = 10.0) -> None:
+        """Blocks until so many clients left a stalled answer.
+
+        Raises:
+            TimeoutError: They did not.
+        """
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: self.clients_gone >= count, timeout_s):
+                message = f"{self.clients_gone} of {count} clients went"
+                raise TimeoutError(message)
 
     async def _send(
         self, writer: asyncio.StreamWriter, answer: Fault | dict[str, Any], request: AskedRequest
@@ -345,6 +380,8 @@ class OpenAIServer:
             return {"status": "ok"}
         if path == "/props" and self.total_slots is not None:
             return {"total_slots": self.total_slots}
+        if path in self.texts:
+            return body_fault(self.texts[path])
         return body_fault('{"detail":"Not Found"}', 404)
 
     async def _chat(self, request: AskedRequest) -> Fault | dict[str, Any]:
@@ -362,7 +399,8 @@ class OpenAIServer:
         if isinstance(answer, dict):
             answer = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
         reply = Reply(answer) if isinstance(answer, str) else answer
-        return completion(reply, request.model)
+        answered = completion(reply, request.model)
+        return stream_fault(answered) if request.body.get("stream") else answered
 
     def _refusal(self, request: AskedRequest) -> Fault | None:
         if not self.is_any_model and request.model not in self.models:

@@ -9,6 +9,7 @@ from PIL import Image
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.client import EngineClient
 from imageworks.models import (
+    CaptureFacts,
     DiscoveredImage,
     ExistingMetadata,
     ImageFormat,
@@ -23,8 +24,10 @@ from imageworks.store.records import NewSuggestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from imageworks.review.session import ReviewSession
     from imageworks.store.records import RunRow
 
 
@@ -120,6 +123,26 @@ class ReviewLibrary:
         )
         return thumbnail
 
+    def add_look(
+        self, image_id: int, *, perceptual_hash: int, taken_at: datetime | None = None
+    ) -> None:
+        """What decoding measures, without a picture."""
+        row = self.library.images.get(image_id)
+        assert row is not None
+        self.library.images.record_prepared(
+            image_id,
+            PreparedImage(
+                path=row.path,
+                content_id=f"content-{image_id}",
+                preview_path=row.path,
+                thumbnail_path=row.path,
+                width_px=4000,
+                height_px=3000,
+                perceptual_hash=perceptual_hash,
+                capture=CaptureFacts(taken_at=taken_at),
+            ),
+        )
+
     def states(self) -> dict[str, ImageState]:
         rows = self.library.images.rows(self.library.images.ids())
         return {row.path.name: row.state for row in rows}
@@ -130,6 +153,12 @@ class ReviewLibrary:
         row = next(row for row in rows if row.path.name == name)
         assert row.decision_id is not None
         return self.library.decisions.choice(row.decision_id).tags
+
+
+def undone(session: ReviewSession) -> int | None:
+    """Takes back the last act; the image that it goes to, or None when there is none."""
+    outcome = session.undo()
+    return None if outcome is None else outcome.image_id
 
 
 def tags_of(caption: str, keywords: Sequence[str] = (), description: str = "") -> Tags:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from imageworks.engine.answering import Answering
 from imageworks.engine.context import context_facts
+from imageworks.engine.scanning import inspect_claimed
 from imageworks.errors import MetadataError, PhotoError, TransientBackendError
 from imageworks.models import (
     DecisionKind,
@@ -18,11 +20,13 @@ from imageworks.models import (
     InferenceRequest,
     InferenceResult,
     PreparedImage,
+    Stage,
+    Suggestion,
+    Tags,
     WriteRequest,
 )
 from imageworks.review.merge import proposed_tags
 from imageworks.store.records import Choice, NewSuggestion, WorkItem
-from imageworks.suggest.builder import build_suggestion
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -82,10 +86,15 @@ class Asker:
         self._gate = gate
         self._metrics = metrics
         self._fingerprint = engine.fingerprint()
+        self._answering = Answering(engine, config, on_answer=gate.succeeded)
 
     async def prepare(self, item: WorkItem) -> ReadyImage | None:
         """Decodes an image and reads its metadata; None when that already decided its fate."""
         started = time.monotonic()
+        inspected = await inspect_claimed(self._library, item)
+        if inspected is None:
+            return None
+        item = inspected
         try:
             prepared = await self._images.prepare(item.path, item.format)
         except PhotoError as error:
@@ -114,11 +123,7 @@ class Asker:
         await self._gate.wait()
         started = time.monotonic()
         try:
-            result = await self._engine.infer(self._request(ready))
-            self._gate.succeeded()
-            suggestion = build_suggestion(
-                result, max_keywords=self._config.max_keywords, language=self._config.language
-            )
+            result, suggestion = await self._answering.answer(self._request(ready))
         except TransientBackendError as error:
             self._retry(ready.item, error)
             return
@@ -126,22 +131,80 @@ class Asker:
             self._gate.succeeded()
             self._fail(ready.item, error)
             return
-        timing = {**ready.timing_s, **_stage_times(result)}
-        new = NewSuggestion(
+        new = self._new(ready, result, suggestion, asked_s=started)
+        note = await self._rehearse(ready.item, new) if self._config.dry_run else ""
+        self._keep(ready.item, new, note=note)
+        self._measure(new)
+
+    async def ask_now(
+        self, item: WorkItem, *, stages: tuple[Stage, ...] = tuple(Stage), sample: int = 1
+    ) -> Suggestion:
+        """Another suggestion for the one image that a person waits for, kept as its newest.
+
+        It goes before the batch, costs one short call for a single field, and may run while the
+        batch runs. Nothing changes when it fails.
+
+        Args:
+            item: The image, queued or not; its ``hint`` is what the person typed, in any form.
+            stages: What to ask; the other fields stay as its present suggestion has them.
+            sample: Raise it with every wish for yet another answer to the same question.
+
+        Raises:
+            PhotoError: The picture cannot be read, or the model gives no usable answer.
+            BackendError: The backend does not answer.
+        """
+        started = time.monotonic()
+        prepared = await self._images.prepare(item.path, item.format)
+        existing = await self._metadata.read(item.path)
+        jpeg = await asyncio.to_thread(prepared.preview_path.read_bytes)
+        timing = {"prepare": time.monotonic() - started}
+        ready = ReadyImage(item, prepared, existing, jpeg, timing)
+        request = replace(self._request(ready), stages=stages, sample=sample, is_interactive=True)
+        asked = time.monotonic()
+        result, suggestion = await self._answering.answer(request)
+        suggestion = self._completed(item.image_id, suggestion, stages)
+        new = self._new(ready, result, suggestion, asked_s=asked)
+        self._library.suggestions.record(item.image_id, item.run_id, new)
+        self._measure(new)
+        return suggestion
+
+    def _completed(
+        self, image_id: int, suggestion: Suggestion, stages: Collection[Stage]
+    ) -> Suggestion:
+        """The suggestion with the fields that were not asked as the present one has them."""
+        row = self._library.images.get(image_id)
+        if row is None or row.suggestion_id is None or set(stages) == set(Stage):
+            return suggestion
+        present = self._library.suggestions.get(row.suggestion_id)
+        if present is None:
+            return suggestion
+        old, new = present.suggestion.tags, suggestion.tags
+        tags = Tags(
+            new.caption if Stage.CAPTION in stages else old.caption,
+            new.keywords if Stage.KEYWORDS in stages else old.keywords,
+            new.description if Stage.DESCRIPTION in stages else old.description,
+        )
+        return replace(suggestion, tags=tags)
+
+    def _new(
+        self, ready: ReadyImage, result: InferenceResult, suggestion: Suggestion, *, asked_s: float
+    ) -> NewSuggestion:
+        infer_s = time.monotonic() - asked_s
+        return NewSuggestion(
             suggestion=suggestion,
             content_id=ready.prepared.content_id,
             fingerprint=self._fingerprint,
             backend=self._engine.backend,
-            base_url=self._engine.base_url,
+            base_url=result.base_url or self._engine.base_url,
             models=self._engine.models(),
             prompt_profile=self._config.prompt_profile,
-            answers=result.answers,
+            answers=tuple(replace(answer, token_logprobs=()) for answer in result.answers),
             existing=ready.existing,
-            timing_s={**timing, "infer": time.monotonic() - started},
-            duration_s=sum(ready.timing_s.values()) + time.monotonic() - started,
+            timing_s={**ready.timing_s, **_stage_times(result), "infer": infer_s},
+            duration_s=sum(ready.timing_s.values()) + infer_s,
         )
-        note = await self._rehearse(ready.item, new) if self._config.dry_run else ""
-        self._keep(ready.item, new, note=note)
+
+    def _measure(self, new: NewSuggestion) -> None:
         measure(self._metrics, new.timing_s)
         for answer in new.answers:
             self._metrics.add_tokens(

@@ -34,7 +34,9 @@ async def open_engine(
         config, message = await choose_backend(config)
         logger.warning("%s", message)
     profile = ProfileBook(paths.profiles_dir).get(config.prompt_profile)
-    engine = create_engine(config, profile, pixels=rgb_crops)
+    engine = create_engine(
+        config, profile, pixels=rgb_crops, memory_path=paths.cache_dir / "servers.json"
+    )
     return engine, config, PixelBudget(long_edge_px=profile.long_edge_px)
 
 

@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 
 FAILURES_BEFORE_PAUSE = 5
 """Transient failures in a row, from any image, that look like the backend's own trouble."""
+# A restarted server is back within seconds: look often at first.
 _FIRST_PAUSE_S = 0.5
+_BRISK_S = 10.0
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -88,7 +90,8 @@ class BackendGate:
                     logger.warning("The backend is back after %.0f s.", waited_s)
                     self._failures = 0
                     return
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                if waited_s >= _BRISK_S:
+                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             message = f"The backend {self._engine.base_url} was away for {waited_s:.0f} s."
             hint = "start the server and give the same command again: it goes on from here."
             raise BackendError(message, hint=hint, reason="backend-away")

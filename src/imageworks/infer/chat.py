@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -9,20 +10,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import AnswerError, BackendError
+from imageworks.infer.courier import Courier
 from imageworks.infer.engine import BaseInferenceEngine, ProbeResult
 from imageworks.infer.failures import UNSUPPORTED
+from imageworks.infer.lane import Lane
+from imageworks.infer.memory import ServerMemory, server_key
 from imageworks.infer.payload import Dialect, Sampling, chat_body, encode_picture
 from imageworks.infer.preflight import Preflight
 from imageworks.infer.prompts import Prompt, PromptWriter
 from imageworks.infer.responses import usable_text
 from imageworks.infer.retry import RetryPolicy
+from imageworks.infer.seen import NOTE_NOT_SEEN, may_be_unseen
+from imageworks.infer.server_pool import ServerPool
 from imageworks.infer.servers import backend_of_owner, traits_of
 from imageworks.infer.transport import ChatExchange, ServerConnection
 from imageworks.models import InferenceResult, Stage, StageAnswer
 from imageworks.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.infer.profiles import PromptProfile
@@ -35,8 +41,7 @@ _PROTOCOL_VERSION = 1
 
 _PROBE_TOKENS = 8
 _PROSE_BEFORE_STAGES = 3
-_ALIVE_TIMEOUT_S = 3.0
-_ALIVE_REASONS = frozenset({"wrong-path", "not-authorised", "rate-limited", "request-refused"})
+_UNUSABLE_BEFORE_STAGES = 2
 _TEXT_PROBE = Prompt("", "Answer with the word: ready")
 _PICTURE_PROBE = Prompt("", "Name the main colour of this picture in one word.")
 
@@ -51,6 +56,8 @@ class _Question:
         prompt: In which words.
         picture: The encoded picture, the same bytes in every request about it.
         sample: As in `InferenceRequest`.
+        unusable: Likewise.
+        is_interactive: Likewise.
         schema: JSON schema of the answer; None asks for plain text.
     """
 
@@ -59,7 +66,15 @@ class _Question:
     prompt: Prompt
     picture: bytes
     sample: int = 0
+    unusable: int = 0
+    is_interactive: bool = False
     schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    answer: StageAnswer
+    lane: Lane
 
 
 class ChatEngine(BaseInferenceEngine):
@@ -70,10 +85,11 @@ class ChatEngine(BaseInferenceEngine):
     refuses a part of the request (a schema, a switch) is asked without it from then on.
 
     Args:
-        config: Backend, addresses, models and sampling. Of several addresses one is used at a time:
-            the first whose preflight succeeds, then the first alive when that one goes away.
+        config: Backend, addresses, models and sampling. Several addresses share the work, each
+            as much as it is good for; one that goes away is left out until it is back.
         profile: The prompts.
         policy: When to ask again; None takes the settings' timeout as the limit.
+        memory: What servers were found to take; None remembers nothing.
 
     Raises:
         ConfigError: An address or the key cannot be used.
@@ -85,6 +101,7 @@ class ChatEngine(BaseInferenceEngine):
         profile: PromptProfile,
         *,
         policy: RetryPolicy | None = None,
+        memory: ServerMemory | None = None,
     ) -> None:
         self.backend = config.backend
         self._config = config
@@ -92,15 +109,25 @@ class ChatEngine(BaseInferenceEngine):
         self._models = {stage: config.models()[stage.value] for stage in Stage}
         self._writer = PromptWriter(profile, config.language, config.max_keywords)
         self._policy = policy or RetryPolicy(total_s=config.timeout)
-        self._connections = tuple(
-            ServerConnection(url, api_key=config.api_key, timeout_s=config.timeout)
-            for url in config.base_url
-        )
-        self._use(self._connections[0])
-        self._dialect = Dialect(thinking_off=traits_of(config.backend).thinking_off)
+        self._memory = memory or ServerMemory(None)
+        self._pool = ServerPool([self._lane(url) for url in config.base_url])
+        self._courier = Courier(self._pool, timeout_s=config.timeout)
+        self.base_url = self._pool.lanes[0].connection.base_url
         self._sampling = Sampling(config.max_new_tokens, config.temperature, config.top_p)
-        self._slots = traits_of(config.backend).concurrency
         self._prose_in_a_row = 0
+
+    def _lane(self, url: str) -> Lane:
+        config = self._config
+        traits = traits_of(config.backend)
+        lane = Lane(
+            ServerConnection(url, api_key=config.api_key, timeout_s=config.timeout),
+            Dialect(thinking_off=traits.thinking_off, has_logprobs=traits.has_logprobs),
+            hint=traits.concurrency,
+            ceiling=config.max_workers,
+        )
+        lane.look_every_s = traits.look_every_s
+        lane.streams_batch = traits.streams_batch
+        return lane
 
     # -- what it is --------------------------------------------------------------------
 
@@ -131,74 +158,106 @@ class ChatEngine(BaseInferenceEngine):
 
     def suggested_concurrency(self) -> int:
         """What the server told in preflight, or what its kind can do; at most ``max_workers``."""
-        ceiling = self._config.max_workers
-        return min(self._slots, ceiling) if ceiling > 0 else self._slots
+        hint = sum(lane.hint for lane in self._pool.lanes if lane.is_open)
+        ceiling = self._config.max_workers * len(self._pool.lanes)
+        return max(1, min(hint, ceiling) if ceiling > 0 else hint)
+
+    @property
+    def limit(self) -> int:
+        """Requests allowed at once now, all servers together."""
+        return self._pool.limit
+
+    @property
+    def under_way(self) -> int:
+        """Requests sent and not ended."""
+        return self._pool.under_way
+
+    def follow(self, on_change: Callable[[], None]) -> None:
+        """Has a function called on the loop whenever `limit` may have changed."""
+        self._pool.on_change = on_change
+
+    async def watch(self) -> None:
+        """Follows the servers' load and absence until cancelled."""
+        await self._pool.watch()
 
     # -- whether it can work -----------------------------------------------------------
 
     async def preflight(self) -> tuple[ProbeResult, ...]:
-        """The probes of the first server that passes them all; of every server when none does."""
-        failed: list[ProbeResult] = []
-        for connection in self._connections:
-            self._use(connection)
-            probes = Preflight(
-                connection,
-                tuple(dict.fromkeys(self._models.values())),
-                self._ask_probe,
-                timeout_s=self._config.timeout,
-                sleep=self._policy.sleep,
-                clock=self._policy.clock,
-            )
-            results = await probes.run()
-            if results[-1].is_ok:
-                await self._learn_slots(backend_of_owner(probes.owner, self.backend))
-                return results
-            failed.extend(results)
-        self._use(self._connections[0])
-        return tuple(failed)
+        """The probes of the first server that passes them all; of every server when none does.
+
+        Servers that fail are left out until they answer.
+        """
+        results = await asyncio.gather(*(self._probe(lane) for lane in self._pool.lanes))
+        probed = zip(self._pool.lanes, results, strict=True)
+        passed = [lane for lane, probes in probed if _ok(probes)]
+        if not passed:
+            return tuple(probe for probes in results for probe in probes)
+        for lane in self._pool.lanes:
+            lane.is_open = lane in passed
+        self.base_url = passed[0].connection.base_url
+        self._pool.nudge()
+        return next(probes for probes in results if _ok(probes))
+
+    async def _probe(self, lane: Lane) -> tuple[ProbeResult, ...]:
+        async def ask(model: str, jpeg: bytes) -> None:
+            if not jpeg:
+                await self._recall(lane)
+            prompt = _PICTURE_PROBE if jpeg else _TEXT_PROBE
+            question = _Question((), model, prompt, encode_picture(jpeg))
+            sampling = replace(self._sampling, max_tokens=_PROBE_TOKENS)
+            await self._policy.run(lambda _: self._exchange(lane, question, sampling))
+
+        probes = Preflight(
+            lane.connection,
+            tuple(dict.fromkeys(self._models.values())),
+            ask,
+            timeout_s=self._config.timeout,
+            sleep=self._policy.sleep,
+            clock=self._policy.clock,
+        )
+        results = await probes.run()
+        if results[-1].is_ok:
+            await self._learn(lane, backend_of_owner(probes.owner, self.backend))
+        return results
 
     async def is_alive(self) -> bool:
-        """Whether the server answers at all; turns to another address when only that one does."""
-        others = (c for c in self._connections if c is not self._connection)
-        for connection in (self._connection, *others):
-            try:
-                await connection.page("/models", timeout_s=_ALIVE_TIMEOUT_S)
-            except BackendError as error:
-                if error.reason not in _ALIVE_REASONS:
-                    continue
-            if connection is not self._connection:
-                logger.info("turning to %s", connection.base_url)
-                self._use(connection)
-            return True
-        return False
+        """Whether a server answers at all; those that do are taken into use again."""
+        alive = await asyncio.gather(*(lane.is_alive() for lane in self._pool.lanes))
+        for lane, is_alive in zip(self._pool.lanes, alive, strict=True):
+            if is_alive:
+                self._pool.reopen(lane)
+        return any(alive)
 
     async def aclose(self) -> None:
         """Closes all connections; safe to call twice."""
-        for connection in self._connections:
-            await connection.aclose()
+        for lane in self._pool.lanes:
+            await lane.connection.aclose()
 
-    def _use(self, connection: ServerConnection) -> None:
-        self._connection = connection
-        self.base_url = connection.base_url
+    async def _recall(self, lane: Lane) -> None:
+        """Leaves out from the start what this version of the server refused before."""
+        version = await lane.version()
+        if version:
+            models = "+".join(sorted(set(self._models.values())))
+            lane.memory_key = server_key(lane.connection.base_url, models, version)
+            lane.dialect = self._memory.recall(lane.memory_key, lane.dialect)
 
-    async def _learn_slots(self, backend: str) -> None:
+    @staticmethod
+    async def _learn(lane: Lane, backend: str) -> None:
+        """What the server tells about its slots."""
         traits = traits_of(backend)
-        if not traits.has_slots_page:
-            return
-        try:
-            page = await self._connection.root_page("/props")
-        except BackendError as error:
-            logger.debug("no slots page: %s", error.reason)
-            return
-        slots = page.get("total_slots") if isinstance(page, dict) else None
-        if isinstance(slots, int) and slots > 0:
-            self._slots = slots
-
-    async def _ask_probe(self, model: str, jpeg: bytes) -> None:
-        prompt = _PICTURE_PROBE if jpeg else _TEXT_PROBE
-        question = _Question((), model, prompt, encode_picture(jpeg))
-        sampling = replace(self._sampling, max_tokens=_PROBE_TOKENS)
-        await self._policy.run(lambda _: self._exchange(question, sampling))
+        lane.look_every_s = traits.look_every_s
+        lane.streams_batch = traits.streams_batch
+        if traits.has_slots_page:
+            try:
+                page = await lane.connection.root_page("/props")
+            except BackendError as error:
+                logger.debug("no slots page: %s", error.reason)
+            else:
+                slots = page.get("total_slots") if isinstance(page, dict) else None
+                if isinstance(slots, int) and slots > 0:
+                    lane.told_slots(slots)
+                    return
+        lane.expect(traits.concurrency)
 
     # -- asking ------------------------------------------------------------------------
 
@@ -212,18 +271,24 @@ class ChatEngine(BaseInferenceEngine):
         """
         picture = encode_picture(request.jpeg)
         if self._asks_all_at_once(request):
-            answer = await self._ask_all(request, picture)
-            if answer is not None:
-                return InferenceResult((answer,), notes=self._notes(answer))
+            answered = await self._ask_all(request, picture)
+            if answered is not None:
+                return self._result(request, answered)
         answers = [await self._ask_stage(stage, request, picture) for stage in request.stages]
-        return InferenceResult(tuple(answers), notes=self._notes(*answers))
+        return self._result(request, *answers)
+
+    def _result(self, request: InferenceRequest, *answered: _Answered) -> InferenceResult:
+        answers = tuple(found.answer for found in answered)
+        url = answered[-1].lane.connection.base_url if answered else self.base_url
+        return InferenceResult(answers, notes=self._notes(request, *answers), base_url=url)
 
     def _asks_all_at_once(self, request: InferenceRequest) -> bool:
         is_one_model = len(set(self._models.values())) == 1
         is_prose_server = self._prose_in_a_row >= _PROSE_BEFORE_STAGES
-        return is_one_model and not is_prose_server and set(request.stages) == set(Stage)
+        is_worn_out = is_prose_server or request.unusable >= _UNUSABLE_BEFORE_STAGES
+        return is_one_model and not is_worn_out and set(request.stages) == set(Stage)
 
-    async def _ask_all(self, request: InferenceRequest, picture: bytes) -> StageAnswer | None:
+    async def _ask_all(self, request: InferenceRequest, picture: bytes) -> _Answered | None:
         """The answer to all stages at once, or None when it is prose instead of JSON."""
         question = _Question(
             stages=tuple(Stage),
@@ -231,12 +296,14 @@ class ChatEngine(BaseInferenceEngine):
             prompt=self._writer.for_all(request),
             picture=picture,
             sample=request.sample,
+            unusable=request.unusable,
+            is_interactive=request.is_interactive,
             schema=self._writer.answer_schema(),
         )
-        answer = await self._ask(question)
-        if "{" in answer.text:
+        answered = await self._ask(question)
+        if "{" in answered.answer.text:
             self._prose_in_a_row = 0
-            return answer
+            return answered
         self._prose_in_a_row += 1
         if self._prose_in_a_row == _PROSE_BEFORE_STAGES:
             logger.info("%s does not answer in JSON: asking stage by stage", self.base_url)
@@ -244,51 +311,61 @@ class ChatEngine(BaseInferenceEngine):
 
     async def _ask_stage(
         self, stage: Stage, request: InferenceRequest, picture: bytes
-    ) -> StageAnswer:
+    ) -> _Answered:
         question = _Question(
             stages=(stage,),
             model=self._models[stage],
             prompt=self._writer.for_stage(stage, request),
             picture=picture,
             sample=request.sample,
+            unusable=request.unusable,
+            is_interactive=request.is_interactive,
         )
         return await self._ask(question)
 
-    async def _ask(self, question: _Question) -> StageAnswer:
+    async def _ask(self, question: _Question) -> _Answered:
         asked = question
 
-        async def once(resample: int) -> tuple[ChatExchange, str]:
+        async def once(resample: int) -> tuple[ChatExchange, Lane, str]:
             nonlocal asked
-            sampling = self._sampling.for_try(question.sample, resample)
-            exchange = await self._exchange(asked, sampling)
-            is_structured = asked.schema is not None and self._dialect.has_schema
+            now_asked = asked
+            sampling = self._sampling.for_try(question.sample, question.unusable + resample)
+            exchange, lane = await self._courier.deliver(
+                lambda lane: self._exchange(lane, now_asked, sampling),
+                is_interactive=question.is_interactive,
+            )
+            is_structured = asked.schema is not None and lane.dialect.has_schema
             try:
-                return exchange, usable_text(exchange.response, is_structured=is_structured)
+                return exchange, lane, usable_text(exchange.response, is_structured=is_structured)
             except AnswerError as error:
                 if error.reason == "whitespace-loop":
                     # The grammar of the schema is what lets the model run away: leave it out.
                     asked = replace(asked, schema=None)
                 raise
 
-        (exchange, text), attempts = await self._policy.run(once)
+        (exchange, lane, text), attempts = await self._policy.run(once)
         response = exchange.response
-        return StageAnswer(
+        answer = StageAnswer(
             stages=question.stages,
             model=question.model,
             system=question.prompt.system,
             user=question.prompt.user,
             text=text,
             duration_s=exchange.duration_s,
+            ttft_s=exchange.ttft_s,
             prompt_tokens=response.prompt_tokens,
             completion_tokens=response.completion_tokens,
             is_truncated=response.is_truncated,
             attempts=attempts,
+            token_logprobs=response.token_logprobs,
         )
+        return _Answered(answer, lane)
 
-    async def _exchange(self, question: _Question, sampling: Sampling) -> ChatExchange:
+    async def _exchange(self, lane: Lane, question: _Question, sampling: Sampling) -> ChatExchange:
         """One exchange, in a simpler dialect when the server refuses a part of the request."""
         while True:
-            dialect = self._dialect
+            dialect = lane.dialect
+            is_streamed = question.is_interactive or lane.streams_batch
             body = chat_body(
                 question.model,
                 question.prompt,
@@ -296,26 +373,45 @@ class ChatEngine(BaseInferenceEngine):
                 sampling,
                 dialect,
                 schema=question.schema,
+                is_streamed=is_streamed,
             )
             try:
-                return await self._connection.chat(body)
+                if is_streamed:
+                    most = sampling.max_tokens
+                    return await lane.connection.stream_chat(body, most_tokens=most)
+                return await lane.connection.chat(body)
             except AnswerError as error:
-                if error.reason != UNSUPPORTED or not self._simplify(dialect, error.message):
+                if error.reason != UNSUPPORTED or not self._simplify(lane, dialect, error.message):
                     raise
 
-    def _simplify(self, refused: Dialect, complaint: str) -> bool:
+    def _simplify(self, lane: Lane, refused: Dialect, complaint: str) -> bool:
         """Leaves out what the server complained about; False when there is nothing to leave out."""
-        if self._dialect != refused:
+        if lane.dialect != refused:
             return True  # another request met the same refusal first
         simpler = refused.without(complaint)
         if simpler is None:
             return False
-        logger.info("%s: going on without a part of the request: %s", self.base_url, complaint)
-        self._dialect = simpler
+        url = lane.connection.base_url
+        logger.info("%s: going on without a part of the request: %s", url, complaint)
+        lane.dialect = simpler
+        if lane.memory_key:
+            self._memory.note(lane.memory_key, simpler)
         return True
 
-    def _notes(self, *answers: StageAnswer) -> tuple[str, ...]:
-        if not any(answer.is_truncated for answer in answers):
-            return ()
-        limit = self._config.max_new_tokens
-        return (f"The answer was cut off at its limit of {limit} tokens; raise --max-new-tokens.",)
+    def _notes(self, request: InferenceRequest, *answers: StageAnswer) -> tuple[str, ...]:
+        notes = []
+        if any(answer.is_truncated for answer in answers):
+            limit = self._config.max_new_tokens
+            notes.append(
+                f"The answer was cut off at its limit of {limit} tokens; raise --max-new-tokens."
+            )
+        if any(
+            may_be_unseen(request.jpeg, answer.system + answer.user, answer.prompt_tokens)
+            for answer in answers
+        ):
+            notes.append(NOTE_NOT_SEEN)
+        return tuple(notes)
+
+
+def _ok(probes: tuple[ProbeResult, ...]) -> bool:
+    return probes[-1].is_ok

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from imageworks.models import InferenceRequest, InferenceResult
 
@@ -64,6 +64,22 @@ class BaseInferenceEngine(ABC):
     @abstractmethod
     def suggested_concurrency(self) -> int:
         """How many requests to keep under way at once; at least 1."""
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be under way at once now."""
+        return self.suggested_concurrency()
+
+    @property
+    def under_way(self) -> int:
+        """Requests sent and not ended; 0 where nobody counts."""
+        return 0
+
+    def follow(self, on_change: Callable[[], None]) -> None:  # noqa: B027  # nothing changes here
+        """Has a function called on the loop whenever `limit` may have changed."""
+
+    async def watch(self) -> None:  # noqa: B027  # nothing to watch here
+        """Follows the backend's load and absence until cancelled; returns where there is none."""
 
     @abstractmethod
     async def preflight(self) -> tuple[ProbeResult, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imageworks.config import setting_default
 from imageworks.errors import BackendError, UsageError
 from imageworks.infer.chat import ChatEngine
+from imageworks.infer.memory import ServerMemory
 from imageworks.infer.preflight import is_listed, nearest_model
 from imageworks.infer.responses import is_model_list, model_ids, model_owner
 from imageworks.infer.servers import LOCAL_SERVERS, backend_of_owner
@@ -19,6 +20,7 @@ from imageworks.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.infer.engine import BaseInferenceEngine
@@ -44,6 +46,7 @@ def create_engine(
     profile: PromptProfile,
     *,
     pixels: Callable[[bytes, int], list[bytes]],
+    memory_path: Path | None = None,
 ) -> BaseInferenceEngine:
     """The engine for ``config.backend``; nothing is sent or loaded yet.
 
@@ -51,6 +54,7 @@ def create_engine(
         config: The settings; ``auto`` is resolved with `choose_backend` before.
         profile: The prompts, for engines that ask a model.
         pixels: Crops of a JPEG as RGB bytes of a given side, for engines that look themselves.
+        memory_path: Where to keep what servers were found to take; None keeps nothing.
 
     Raises:
         ConfigError: An address or the key cannot be used.
@@ -63,7 +67,7 @@ def create_engine(
         from imageworks.infer.builtin import BuiltinEngine  # noqa: PLC0415  # loads numpy
 
         return BuiltinEngine(config, pixels)
-    return ChatEngine(config, profile)
+    return ChatEngine(config, profile, memory=ServerMemory(memory_path))
 
 
 async def choose_backend(

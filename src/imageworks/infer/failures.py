@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from imageworks.infer.responses import ServerComplaint
 
-RESAMPLE_REASONS = frozenset({"bad-sample", "empty-answer", "whitespace-loop"})
+RESAMPLE_REASONS = frozenset(
+    {"bad-sample", "empty-answer", "whitespace-loop", "repetition", "answer-too-long"}
+)
 """Reasons of an `AnswerError` after which another sample may be usable."""
 
 UNSUPPORTED = "unsupported-field"
@@ -41,7 +43,8 @@ _TEXT_ONLY_WORDS = re.compile(
 _FIELD_WORDS = re.compile(
     r"response_format|json_schema|\bschema\b|grammar|guided|structured|chat_template"
     r"|reasoning_effort|does not support thinking|max_tokens|max_completion_tokens|\bseed\b"
-    r"|\btop_p\b|\btemperature\b|unrecognized request argument|unsupported parameter",
+    r"|\bstream_options\b|\blogprobs\b|\btop_p\b|\btemperature\b"
+    r"|unrecognized request argument|unsupported parameter",
     re.IGNORECASE,
 )
 _PICTURE_WORDS = re.compile(r"\bimages?\b|base64|jpeg|picture", re.IGNORECASE)
@@ -86,10 +89,14 @@ def failure_of(  # noqa: PLR0911  # one return a kind of failure
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The server's ``Retry-After`` in seconds (RFC 9110, 10.2.3), or None.
 
+    ``retry-after-ms``, which OpenAI's and Azure's gateways send beside it, is the more exact one.
     The form with a date is not read: no model server sends it.
     """
-    value = headers.get("retry-after", "").strip()
-    return float(value) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value) else None
+    for name, units_per_s in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        if re.fullmatch(r"\d{1,8}(\.\d{1,6})?", value):
+            return float(value) / units_per_s
+    return None
 
 
 def _later(

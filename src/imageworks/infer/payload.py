@@ -69,14 +69,18 @@ class Dialect:
         has_old_limit_name: The token limit is called ``max_tokens``, not ``max_completion_tokens``.
         has_schema: ``response_format`` with a JSON schema.
         has_sampling: ``temperature``, ``top_p`` and ``seed`` of our choice.
+        has_stream_options: ``stream_options``, for token counts at the end of a stream.
+        has_logprobs: ``logprobs``, the probability of each token.
     """
 
     thinking_off: tuple[tuple[str, Any], ...] = ()
     has_old_limit_name: bool = True
     has_schema: bool = True
     has_sampling: bool = True
+    has_stream_options: bool = True
+    has_logprobs: bool = False
 
-    def without(self, complaint: str) -> Dialect | None:
+    def without(self, complaint: str) -> Dialect | None:  # noqa: PLR0911  # one return a field
         """The dialect that leaves out what a server complains about; None when nothing is left."""
         if self.has_schema and _SCHEMA_WORDS.search(complaint):
             return replace(self, has_schema=False)
@@ -84,6 +88,10 @@ class Dialect:
             return replace(self, thinking_off=())
         if self.has_old_limit_name and "max_completion_tokens" in complaint:
             return replace(self, has_old_limit_name=False)
+        if self.has_logprobs and "logprobs" in complaint:
+            return replace(self, has_logprobs=False)
+        if self.has_stream_options and "stream_options" in complaint:
+            return replace(self, has_stream_options=False)
         if self.has_sampling and _SAMPLING_WORDS.search(complaint):
             return replace(self, has_sampling=False)
         return None
@@ -94,7 +102,7 @@ def encode_picture(jpeg: bytes) -> bytes:
     return b64encode(jpeg)
 
 
-def chat_body(  # the parts of one request
+def chat_body(  # noqa: PLR0913  # the parts of one request
     model: str,
     prompt: Prompt,
     picture: bytes,
@@ -102,6 +110,7 @@ def chat_body(  # the parts of one request
     dialect: Dialect,
     *,
     schema: dict[str, Any] | None = None,
+    is_streamed: bool = False,
 ) -> bytes:
     """The body of a chat request: system, then picture, then text.
 
@@ -115,8 +124,13 @@ def chat_body(  # the parts of one request
         sampling: How to choose tokens.
         dialect: What the server takes.
         schema: JSON schema of the answer, left out when the dialect has none.
+        is_streamed: The answer is to come piece by piece.
     """
     options = _options(sampling, dialect, schema)
+    if is_streamed:
+        options["stream"] = True
+        if dialect.has_stream_options:
+            options["stream_options"] = {"include_usage": True}
     head = f'{{"model":{_json(model)},"messages":['
     if prompt.system:
         head += f'{{"role":"system","content":{_json(prompt.system)}}},'
@@ -139,6 +153,8 @@ def _options(sampling: Sampling, dialect: Dialect, schema: dict[str, Any] | None
         options["top_p"] = sampling.top_p
         options["seed"] = sampling.seed
     options["stream"] = False
+    if dialect.has_logprobs:
+        options["logprobs"] = True
     options.update(dialect.thinking_off)
     if schema is not None and dialect.has_schema:
         options["response_format"] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import AnswerError, TransientBackendError
+from imageworks.infer.streaming import is_repeating
 from imageworks.text import one_line
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class ChatResponse:
         finish_reason: ``stop``, ``length`` or another word of the server; empty when it has none.
         prompt_tokens: As counted by the server, or None.
         completion_tokens: As counted by the server, or None.
+        token_logprobs: The answer's tokens with their natural log-probabilities; may be empty.
     """
 
     text: str
@@ -37,6 +39,7 @@ class ChatResponse:
     finish_reason: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    token_logprobs: tuple[tuple[str, float], ...] = ()
 
     @property
     def is_truncated(self) -> bool:
@@ -113,9 +116,10 @@ def read_chat(value: Any) -> ChatResponse:  # noqa: ANN401  # from outside; narr
     """
     envelope = value if isinstance(value, dict) else {}
     best: tuple[str, str, str] = ("", "", "")
-    for text, reasoning, finish in _choices(envelope):
+    logprobs: tuple[tuple[str, float], ...] = ()
+    for text, reasoning, finish, told in _choices(envelope):
         if not any(best) or (text and not best[0]):
-            best = (text, reasoning, finish)
+            best, logprobs = (text, reasoning, finish), told
     usage = envelope.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     model = envelope.get("model")
@@ -126,6 +130,7 @@ def read_chat(value: Any) -> ChatResponse:  # noqa: ANN401  # from outside; narr
         finish_reason=best[2],
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
+        token_logprobs=logprobs,
     )
 
 
@@ -138,7 +143,8 @@ def usable_text(response: ChatResponse, *, is_structured: bool) -> str:
 
     Raises:
         AnswerError: ``thinking-only``: the model thought and said nothing; ``empty-answer``;
-            ``whitespace-loop``: the answer ran full of blanks before its first value.
+            ``whitespace-loop``: the answer ran full of blanks before its first value;
+            ``repetition``: it ends in the same words over and over.
     """
     text = response.text
     if not text.strip():
@@ -149,6 +155,9 @@ def usable_text(response: ChatResponse, *, is_structured: bool) -> str:
         message = "The model filled its answer with blanks."
         hint = "try again, or start vLLM with disable_any_whitespace (see the documentation)."
         raise AnswerError(message, hint=hint, reason="whitespace-loop")
+    if is_repeating(text.rstrip()):
+        message = "The model repeats itself without end."
+        raise AnswerError(message, hint="try again, or try another model.", reason="repetition")
     return text
 
 
@@ -193,7 +202,9 @@ def _is_whitespace_loop(response: ChatResponse) -> bool:
     return is_cut and is_json_begun and not _VALUE_BEGUN.search(response.text)
 
 
-def _choices(envelope: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _choices(
+    envelope: dict[str, Any],
+) -> Iterator[tuple[str, str, str, tuple[tuple[str, float], ...]]]:
     choices = envelope.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if not isinstance(choice, dict):
@@ -202,7 +213,20 @@ def _choices(envelope: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         message = message if isinstance(message, dict) else {"content": choice.get("text")}
         reasoning = _joined(message.get("reasoning")) or _joined(message.get("reasoning_content"))
         finish = choice.get("finish_reason")
-        yield _joined(message.get("content")), reasoning, finish if isinstance(finish, str) else ""
+        finish = finish if isinstance(finish, str) else ""
+        yield _joined(message.get("content")), reasoning, finish, _logprobs(choice.get("logprobs"))
+
+
+def _logprobs(value: Any) -> tuple[tuple[str, float], ...]:  # noqa: ANN401  # from outside; narrowed here
+    content = value.get("content") if isinstance(value, dict) else None
+    found = []
+    for entry in content if isinstance(content, list) else ():
+        token = entry.get("token") if isinstance(entry, dict) else None
+        logprob = entry.get("logprob") if isinstance(entry, dict) else None
+        if not isinstance(token, str) or not isinstance(logprob, int | float):
+            return ()
+        found.append((_well_formed(token), float(logprob)))
+    return tuple(found)
 
 
 def _joined(content: Any) -> str:  # noqa: ANN401  # from outside; narrowed here

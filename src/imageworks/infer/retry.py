@@ -81,9 +81,12 @@ class RetryPolicy:
 
     def _delay_s(self, error: TransientBackendError, seen: Counter[str]) -> float | None:
         """Seconds to wait before the next try, or None to give up."""
-        if seen.total() > self.most_retries or error.reason == "timeout":
-            return None
         is_first = seen[error.reason] == 1
+        if seen.total() > self.most_retries:
+            return None
+        if error.reason == "timeout":
+            # Given up on for taking longer than answers do; the full time is checked by `run`.
+            return 0.0 if is_first else None
         if error.reason == "unreachable":
             # The endpoint is away: whoever owns it waits for it, not every picture by itself.
             return 0.0 if is_first else None

@@ -14,11 +14,18 @@ class ServerTraits:
         concurrency: Requests to keep under way until something better is known.
         thinking_off: Request fields that switch a hybrid model's thinking off.
         has_slots_page: Tells its slots at ``/props``, as llama.cpp does.
+        look_every_s: Shortest time between looks at its metrics, in seconds.
+        has_logprobs: Gives the probability of each token when asked.
+        streams_batch: A batch's answers are streamed too: only then does a request that is ended
+            give its slot back at once, and with few slots the cost does not bind.
     """
 
     concurrency: int = 8
     thinking_off: tuple[tuple[str, Any], ...] = ()
     has_slots_page: bool = False
+    look_every_s: float = 0.0
+    has_logprobs: bool = False
+    streams_batch: bool = False
 
 
 _TEMPLATE_SWITCH = (("chat_template_kwargs", {"enable_thinking": False}),)
@@ -27,10 +34,19 @@ _TEMPLATE_SWITCH = (("chat_template_kwargs", {"enable_thinking": False}),)
 # four slots; vLLM and LMDeploy batch as many as memory allows.
 _TRAITS = {
     "lmdeploy": ServerTraits(thinking_off=_TEMPLATE_SWITCH),
-    "vllm": ServerTraits(thinking_off=_TEMPLATE_SWITCH),
-    "llamacpp": ServerTraits(concurrency=4, thinking_off=_TEMPLATE_SWITCH, has_slots_page=True),
-    "ollama": ServerTraits(concurrency=1, thinking_off=(("reasoning_effort", "none"),)),
-    "lmstudio": ServerTraits(concurrency=4),
+    "vllm": ServerTraits(thinking_off=_TEMPLATE_SWITCH, has_logprobs=True),
+    "llamacpp": ServerTraits(
+        concurrency=4,
+        thinking_off=_TEMPLATE_SWITCH,
+        has_slots_page=True,
+        look_every_s=2.0,
+        has_logprobs=True,
+        streams_batch=True,
+    ),
+    "ollama": ServerTraits(
+        concurrency=1, thinking_off=(("reasoning_effort", "none"),), streams_batch=True
+    ),
+    "lmstudio": ServerTraits(concurrency=4, streams_batch=True),
 }
 
 _OWNERS = {"vllm": "vllm", "llamacpp": "llamacpp", "lmdeploy": "lmdeploy", "library": "ollama"}

@@ -9,7 +9,7 @@ import secrets
 import ssl
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from imageworks.infer.responses import (
     read_complaint,
     read_json,
 )
+from imageworks.infer.streaming import StreamReader
 from imageworks.text import one_line
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 NO_KEY = "EMPTY"
 _CONNECT_TIMEOUT_S = 3.0
 _WRITE_TIMEOUT_S = 30.0
+_STALL_S = 20.0
 _PAGE_TIMEOUT_S = 5.0
 # uvicorn and llama.cpp close an idle connection after 5 s: stay well below, or a request meets a
 # connection that is just being closed.
@@ -45,10 +47,19 @@ _LOCAL_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
 @dataclass(frozen=True, slots=True)
 class ChatExchange:
-    """A chat completion with how long it took, from sending to the last byte."""
+    """A chat completion.
+
+    Attributes:
+        response: What came.
+        duration_s: From sending to the last byte.
+        ttft_s: From sending to the first text, where it was streamed.
+        longest_stall_s: Longest wait between two pieces of text, where it was streamed.
+    """
 
     response: ChatResponse
     duration_s: float
+    ttft_s: float | None = None
+    longest_stall_s: float = 0.0
 
 
 class ServerConnection:
@@ -110,6 +121,19 @@ class ServerConnection:
         """
         return await self._get(f"{self.base_url.removesuffix('/v1')}{path}", timeout_s)
 
+    async def root_text(self, path: str, *, timeout_s: float = _PAGE_TIMEOUT_S) -> str:
+        """The text at a path of the server itself, such as its metrics.
+
+        Raises:
+            BackendError: No such page, no permission, no server.
+        """
+        url = f"{self.base_url.removesuffix('/v1')}{path}"
+        try:
+            content = await self._content("GET", url, min(timeout_s, self._timeout_s))
+        except AnswerError as error:  # no picture is involved
+            raise BackendError(error.message, hint=error.hint, reason=error.reason) from error
+        return content.decode("utf-8", "replace")
+
     async def chat(self, body: bytes) -> ChatExchange:
         """A chat completion for a body of `payload.chat_body`.
 
@@ -123,19 +147,59 @@ class ServerConnection:
         headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
         started_s = self._clock()
         value = await self._json("POST", url, self._timeout_s, body, headers)
-        duration_s = self._clock() - started_s
-        complaint = complaint_in(value)
-        if complaint is not None:
-            raise failure_of(complaint.status or 500, complaint, {}, url=url)
-        response = read_chat(value)
+        exchange = self._plain_exchange(value, url, started_s)
         logger.debug(
             "request %s: %.3f s, %s tokens, finished by %s",
             request_id,
-            duration_s,
-            response.completion_tokens,
-            one_line(response.finish_reason, limit=20),
+            exchange.duration_s,
+            exchange.response.completion_tokens,
+            one_line(exchange.response.finish_reason, limit=20),
         )
-        return ChatExchange(response, duration_s)
+        return exchange
+
+    async def stream_chat(self, body: bytes, *, most_tokens: int) -> ChatExchange:
+        """A chat completion for a body that asks for a stream; cancelling ends it at the server.
+
+        Args:
+            body: Of `payload.chat_body`.
+            most_tokens: The limit asked for.
+
+        Raises:
+            AnswerError: As `chat`; also when the answer runs away.
+            TransientBackendError: As `chat`; also when the stream stalls or ends half-way.
+            BackendError: As `chat`.
+        """
+        url = f"{self.base_url}/chat/completions"
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        request = self._client.build_request("POST", url, content=body, headers=headers)
+        started_s = self._clock()
+        reader = StreamReader(most_tokens=most_tokens)
+        with _translated(url, self._timeout_s):
+            async with asyncio.timeout(self._timeout_s) as limit:
+                response = await self._client.send(request, stream=True)
+                try:
+                    if not _is_stream(response):
+                        value = _value_of(response, await _limited(response, url), url)
+                        return self._plain_exchange(value, url, started_s)
+                    latest_s = limit.when()
+                    async for data in response.aiter_bytes():
+                        reader.feed(data, self._clock() - started_s)
+                        limit.reschedule(_sooner(latest_s, _STALL_S))
+                        if reader.is_done:
+                            break
+                finally:
+                    await response.aclose()
+        exchange = self._plain_exchange(reader.error or reader.value(), url, started_s)
+        if not (reader.is_done or exchange.response.finish_reason):
+            message = f"{url} ended its answer half-way."
+            raise TransientBackendError(message, reason="connection-lost")
+        return replace(exchange, ttft_s=reader.ttft_s, longest_stall_s=reader.longest_stall_s)
+
+    def _plain_exchange(self, value: Any, url: str, started_s: float) -> ChatExchange:  # noqa: ANN401  # JSON
+        complaint = complaint_in(value)
+        if complaint is not None:
+            raise failure_of(complaint.status or 500, complaint, {}, url=url)
+        return ChatExchange(read_chat(value), self._clock() - started_s)
 
     async def aclose(self) -> None:
         """Closes all connections; safe to call twice."""
@@ -155,6 +219,16 @@ class ServerConnection:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Any:  # noqa: ANN401  # JSON
+        return read_json(await self._content(method, url, timeout_s, body, headers), url)
+
+    async def _content(
+        self,
+        method: str,
+        url: str,
+        timeout_s: float,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
         request = self._client.build_request(method, url, content=body, headers=headers)
         with _translated(url, timeout_s):
             # httpx limits each read; a server that trickles would never meet that limit.
@@ -164,11 +238,7 @@ class ServerConnection:
                     content = await _limited(response, url)
                 finally:
                     await response.aclose()
-        if response.status_code >= 300:
-            logger.debug("status %d from %s %s", response.status_code, method, url)
-            said = read_complaint(content)
-            raise failure_of(response.status_code, said, response.headers, url=url)
-        return read_json(content, url)
+        return _accepted(response, content, url)
 
 
 def is_local_host(host: str) -> bool:
@@ -191,6 +261,30 @@ async def _limited(response: httpx.Response, url: str) -> bytes:
             raise AnswerError(message, reason="answer-too-long")
         parts.append(part)
     return b"".join(parts)
+
+
+def _accepted(response: httpx.Response, content: bytes, url: str) -> bytes:
+    """The content of a response that is not an error."""
+    if response.status_code >= 300:
+        logger.debug("status %d from %s", response.status_code, url)
+        said = read_complaint(content)
+        raise failure_of(response.status_code, said, response.headers, url=url)
+    return content
+
+
+def _value_of(response: httpx.Response, content: bytes, url: str) -> Any:  # noqa: ANN401  # JSON
+    return read_json(_accepted(response, content, url), url)
+
+
+def _is_stream(response: httpx.Response) -> bool:
+    kind = response.headers.get("content-type", "")
+    return response.status_code < 300 and kind.startswith("text/event-stream")
+
+
+def _sooner(latest_s: float | None, wait_s: float) -> float:
+    """The loop's time after so many seconds, or the latest one allowed."""
+    at_s = asyncio.get_running_loop().time() + wait_s
+    return at_s if latest_s is None else min(at_s, latest_s)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from imageworks.suggest.clean import (
     is_refusal,
     sentences,
 )
+from imageworks.suggest.confidence import with_probabilities
 from imageworks.suggest.fields import RawKeyword, split_keyword_text
 from imageworks.suggest.keywords import clean_keywords
 from imageworks.suggest.parse import NOTE_CUT, NOTE_ONLY_THOUGHTS, ParsedAnswer, read_answer
@@ -63,6 +64,8 @@ def build_suggestion(
         keep_scores=result.has_honest_scores,
         prose=f"{draft.caption} {draft.description}",
     )
+    asked_for_keywords = [a for a in result.answers if Stage.KEYWORDS in a.stages]
+    keywords = with_probabilities(keywords, next(reversed(asked_for_keywords), None))
     is_empty = not (draft.caption or keywords or draft.description)
     # A classifier that recognises nothing has answered; a model that says nothing has not.
     if is_empty and not (result.has_honest_scores and draft.has_fields):

@@ -34,7 +34,7 @@ def gate_for(backend, *, patience_s=100.0):
 
 
 async def test_an_unreachable_backend_closes_the_gate_until_it_is_back():
-    backend = Backend(alive_after=3)
+    backend = Backend(alive_after=21)
     gate, waited = gate_for(backend)
 
     gate.failed(is_unreachable=True)
@@ -42,8 +42,7 @@ async def test_an_unreachable_backend_closes_the_gate_until_it_is_back():
     await gate.wait()
 
     assert gate.is_open
-    assert backend.probes == 4
-    assert waited == [0.5, 1.0, 2.0, 4.0]
+    assert waited == [0.5] * 20 + [1.0, 2.0]
 
 
 async def test_a_few_failures_close_nothing_but_many_in_a_row_do():

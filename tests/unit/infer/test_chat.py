@@ -21,6 +21,8 @@ from tests.support.openai_server import (
     hang_fault,
     html_fault,
     reset_fault,
+    sse_fault,
+    stall_fault,
     status_fault,
 )
 
@@ -422,9 +424,9 @@ async def test_second_address_takes_over_when_the_first_goes_away(make_engine, p
         first.stop()
 
         assert await engine.is_alive()
-        await engine.infer(picture_request())
+        result = await engine.infer(picture_request())
 
-    assert engine.base_url == second.base_url
+    assert result.base_url == second.base_url
     assert len(second.chats) == 1
 
 
@@ -513,3 +515,120 @@ async def test_error_inside_a_good_status_is_still_an_error(make_engine, picture
         result = await make_engine(server).infer(picture_request())
 
     assert result.answers[0].attempts == 2
+
+
+# -- streams ---------------------------------------------------------------------------
+
+
+async def test_what_a_person_waits_for_is_streamed_and_the_same(make_engine, picture_request, jpeg):
+    with OpenAIServer() as server:
+        result = await make_engine(server).infer(picture_request(is_interactive=True))
+
+    (answer,) = result.answers
+    (asked,) = server.chats
+    assert json.loads(answer.text) == default_tags(jpeg)
+    assert asked.body["stream"] is True
+    assert asked.body["stream_options"] == {"include_usage": True}
+    assert (answer.prompt_tokens, answer.completion_tokens) == (258, 40)
+    assert answer.ttft_s is not None
+    assert 0 <= answer.ttft_s <= answer.duration_s
+
+
+@pytest.mark.parametrize(("backend", "is_streamed"), [("llamacpp", True), ("vllm", False)])
+async def test_a_batch_is_streamed_where_only_that_frees_a_slot(
+    make_engine, picture_request, backend, is_streamed
+):
+    with OpenAIServer() as server:
+        await make_engine(server, backend=backend).infer(picture_request())
+
+    assert server.chats[0].body["stream"] is is_streamed
+
+
+async def test_cancelling_closes_the_stream(make_engine, picture_request):
+    begun = json.dumps({"choices": [{"delta": {"content": '{"caption": "A'}}]})
+    with OpenAIServer(faults=[stall_fault(begun)]) as server:
+        task = asyncio.create_task(make_engine(server).infer(picture_request(is_interactive=True)))
+        await asyncio.to_thread(server.wait_for_chats, 1)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.to_thread(server.wait_for_clients_gone, 1)
+
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("piece", ["\r", "very, "])
+async def test_a_stream_that_runs_away_is_cut_and_asked_for_another_way(
+    make_engine, picture_request, jpeg, piece
+):
+    runaway = json.dumps({"choices": [{"delta": {"content": piece * 70}}]})
+    with OpenAIServer(faults=[stall_fault(runaway)]) as server:
+        result = await make_engine(server).infer(picture_request(is_interactive=True))
+
+    (answer,) = result.answers
+    assert json.loads(answer.text) == default_tags(jpeg)
+    assert answer.attempts == 2
+    assert server.chats[1].body["seed"] != server.chats[0].body["seed"]
+
+
+async def test_a_stream_that_ends_half_way_is_asked_for_again(make_engine, picture_request):
+    half = sse_fault(json.dumps({"choices": [{"delta": {"content": "A boat"}}]}))
+    with OpenAIServer(faults=[half]) as server:
+        result = await make_engine(server).infer(picture_request(is_interactive=True))
+
+    assert result.answers[0].attempts == 2
+
+
+async def test_an_error_inside_a_stream_is_the_servers_error(make_engine, picture_request):
+    broken = sse_fault(json.dumps({"error": {"message": "context length exceeded", "code": 400}}))
+    with OpenAIServer(faults=[broken]) as server, pytest.raises(AnswerError) as caught:
+        await make_engine(server).infer(picture_request(is_interactive=True))
+
+    assert caught.value.reason == "context-overflow"
+
+
+async def test_a_server_that_does_not_stream_is_read_all_the_same(make_engine, picture_request):
+    whole = json.dumps({"choices": [{"message": {"content": '{"caption": "A boat"}'}}]})
+    with OpenAIServer(faults=[body_fault(whole)]) as server:
+        result = await make_engine(server).infer(picture_request(is_interactive=True))
+
+    assert result.answers[0].text == '{"caption": "A boat"}'
+
+
+async def test_an_error_status_of_a_stream_is_told_like_any_other(make_engine, picture_request):
+    refusal = status_fault(401, "no")
+    with OpenAIServer(faults=[refusal]) as server, pytest.raises(BackendError) as caught:
+        await make_engine(server).infer(picture_request(is_interactive=True))
+
+    assert caught.value.reason == "not-authorised"
+
+
+async def test_stream_options_are_left_out_where_they_are_refused(make_engine, picture_request):
+    with OpenAIServer(refused_fields=["stream_options"]) as server:
+        engine = make_engine(server)
+        for _ in range(2):
+            await engine.infer(picture_request(is_interactive=True))
+
+    assert [("stream_options" in asked.body) for asked in server.chats] == [True, False, False]
+
+
+async def test_an_answer_in_endless_repetition_is_asked_for_once_more(make_engine, picture_request):
+    with OpenAIServer(faults=[]) as server:
+        answers = iter(['{"caption": "A boat", "keywords": ["' + "reflection, " * 100, None])
+        server.script = lambda asked: next(answers) or default_tags(asked.image)
+        result = await make_engine(server).infer(picture_request())
+
+    assert result.answers[0].attempts == 2
+
+
+async def test_the_second_unusable_answer_is_followed_by_plain_questions(
+    make_engine, picture_request
+):
+    with OpenAIServer() as server:
+        engine = make_engine(server)
+        for unusable in (0, 1, 2):
+            await engine.infer(picture_request(unusable=unusable))
+
+    structured = [asked.is_structured for asked in server.chats]
+    assert structured == [True, True, False, False, False]
+    assert len({asked.body["seed"] for asked in server.chats[:3]}) == 3

@@ -365,3 +365,34 @@ def test_other_pages_are_no_model_list(page):
 def test_empty_list_has_no_owner():
     assert model_owner({"data": []}) == ""
     assert model_owner({"data": [{"owned_by": 3}]}) == ""
+
+
+@needs_examples
+@pytest.mark.parametrize("name", ["vllm_logprobs.json", "llamacpp_chat_logprobs.json"])
+def test_recorded_token_probabilities_are_read(name):
+    exchange = json.loads((EXAMPLES / name).read_text())
+    body = exchange.get("body", exchange.get("response"))
+
+    response = read_chat(body)
+
+    assert response.token_logprobs
+    assert all(logprob <= 0 for _, logprob in response.token_logprobs)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [None, [], {"content": None}, {"content": [{"token": "a"}]}, {"content": [{"logprob": -1}]}],
+)
+def test_probabilities_that_are_incomplete_are_none(logprobs):
+    choice = {"message": {"content": "a"}, "logprobs": logprobs}
+
+    assert read_chat({"choices": [choice]}).token_logprobs == ()
+
+
+def test_an_answer_that_ends_in_repetition_is_not_worth_reading():
+    looping = ChatResponse('{"caption": "A boat", "keywords": ["' + "reflection, " * 100)
+
+    with pytest.raises(AnswerError) as caught:
+        usable_text(looping, is_structured=True)
+
+    assert caught.value.reason == "repetition"

@@ -99,13 +99,28 @@ async def test_lost_connection_is_asked_again_at_once_then_with_waits(policy, fa
     assert fake_time.slept_s == [1.0]
 
 
-async def test_full_wait_is_not_waited_again(policy):
-    ask = Asked(transient("timeout"))
+async def test_an_answer_given_up_on_early_is_asked_for_once_more(policy):
+    ask = Asked(transient("timeout"), transient("timeout"))
 
     with pytest.raises(TransientBackendError):
         await policy.run(ask)
 
-    assert len(ask.resamples) == 1
+    assert len(ask.resamples) == 2
+
+
+async def test_full_wait_is_not_waited_again(policy, fake_time):
+    tries = []
+    error = transient("timeout")
+
+    async def ask(resample):
+        tries.append(resample)
+        await fake_time.sleep(policy.total_s + 1)
+        raise error
+
+    with pytest.raises(TransientBackendError):
+        await policy.run(ask)
+
+    assert tries == [0]
 
 
 @pytest.mark.parametrize("reason", ["empty-answer", "bad-sample", "whitespace-loop"])
