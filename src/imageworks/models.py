@@ -55,6 +55,8 @@ class Origin(StrEnum):
     EXISTING = "existing"
     VOCABULARY = "vocabulary"
     PERSON = "person"
+    LIBRARY = "library"
+    """A person accepted it before, on similar photographs."""
 
 
 class DecisionKind(StrEnum):

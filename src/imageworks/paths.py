@@ -45,6 +45,11 @@ class AppPaths:
         return self.config_dir / "profiles"
 
     @property
+    def vocabulary(self) -> Path:
+        """The user's own words for things: keywords, aliases and bans."""
+        return self.config_dir / "vocabulary.toml"
+
+    @property
     def themes_dir(self) -> Path:
         """The user's own themes."""
         return self.config_dir / "themes"

@@ -43,6 +43,10 @@ async def until(is_true, timeout_s=20.0):
         await asyncio.sleep(0.01)
 
 
+def suggested(library):
+    return library.images.counts().get(ImageState.SUGGESTED, 0)
+
+
 async def served(library):
     return await worker.serve(library, api_key="EMPTY", linger_s=0.3)
 
@@ -73,14 +77,17 @@ async def test_a_pause_lets_what_is_under_way_finish(tmp_path, library, other_si
         control.pause(other_side)
         await until(lambda: "paused" in getattr(other_side.session.lease(), "activity", ""))
         server.release()
-        await until(lambda: other_side.images.counts().get(ImageState.SUGGESTED, 0) >= 2)
+        await until(lambda: suggested(other_side) == len(server.questions) >= 2)
         asked = len(server.questions)
-        await until(lambda: "paused since" in other_side.runs.get(run.id).totals["message"])
+        worked_s = other_side.runs.get(run.id).worked_s
+        await until(lambda: other_side.runs.get(run.id).worked_s > worked_s + 1)
         asked_later = len(server.questions)
+        message = other_side.runs.get(run.id).totals["message"]
         control.resume(other_side)
         await asyncio.wait_for(work, 30)
 
     assert asked == asked_later < 12
+    assert "paused since" in message
     assert library.images.counts() == {ImageState.SUGGESTED: 12}
 
 

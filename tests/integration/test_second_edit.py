@@ -39,6 +39,12 @@ def in_file(photo):
     return PersonalMetadataWriter(PersonalTaggerConfig()).read(photo)
 
 
+def exiftool_says(photo):
+    command = ["exiftool", "-j", "-Title", "-Subject", str(photo)]
+    (values,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return values["Title"], values["Subject"]
+
+
 def second(card):
     """The fields with another caption, one keyword more and one less."""
     kept = tuple(k for k in card.fields.keywords if k.text != "boat")
@@ -65,11 +71,7 @@ async def test_the_second_edit_is_written_without_a_conflict(written):
     assert now.description == "It floats."
     assert card.existing.title == "My red boat"
     if shutil.which("exiftool"):
-        shown = subprocess.run(
-            ["exiftool", "-j", "-Title", "-Subject", str(photo)], capture_output=True, check=True
-        )
-        (values,) = json.loads(shown.stdout)
-        assert (values["Title"], values["Subject"]) == ("My red boat", "harbour")
+        assert exiftool_says(photo) == ("My red boat", "harbour")
 
 
 async def test_nothing_new_is_nothing_to_write(written):

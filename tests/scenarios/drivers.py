@@ -7,13 +7,15 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from imageworks.models import Tags
+from imageworks.models import DecisionKind, Tags
 from imageworks.review.filters import parse_filter
 from imageworks.review.merge import typed_keywords
 from imageworks.review.session import ReviewSession
+from imageworks.review.steps import finish
 from imageworks.tui.listing import ImageListing
 from imageworks.tui.workstation import Workstation
 from tests.support.burst import burst
+from tests.support.review_library import undone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,6 +37,15 @@ class Driver(Protocol):
     async def reject(self) -> None: ...
     async def skip(self) -> None: ...
     async def undo(self) -> None: ...
+    async def redo(self) -> None: ...
+    async def mark(self) -> None: ...
+    async def mark_all(self) -> None: ...
+    async def accept_many(self) -> None: ...
+    async def reject_many(self) -> None: ...
+    async def add_to_many(self, keyword: str) -> None: ...
+    async def fix_others(self) -> None: ...
+    async def accept_group(self) -> None: ...
+    async def ask_again(self, hint: str) -> None: ...
     async def next(self) -> None: ...
     async def next_undecided(self) -> None: ...
     async def change_filter(self) -> None: ...
@@ -72,11 +83,63 @@ class HeadlessDriver:
 
     async def undo(self) -> None:
         self._keep_draft()
-        image_id = self._session.undo()
+        image_id = undone(self._session)
         if image_id is not None:
             self._listing.reload()
             self._listing.move_to_id(image_id)
             self._load()
+
+    async def redo(self) -> None:
+        self._keep_draft()
+        outcome = self._session.redo()
+        if outcome is not None and outcome.image_id is not None:
+            self._listing.reload()
+            self._listing.move_to_id(outcome.image_id)
+            self._load()
+
+    async def mark(self) -> None:
+        self._listing.marks.toggle(self._id())
+        await self.next()
+
+    async def mark_all(self) -> None:
+        self._listing.marks.toggle_all(self._listing.ids)
+
+    async def accept_many(self) -> None:
+        self._decide_many(DecisionKind.ACCEPT)
+
+    async def reject_many(self) -> None:
+        self._decide_many(DecisionKind.REJECT)
+
+    async def add_to_many(self, keyword: str) -> None:
+        self._keep_draft()
+        finish(self._session.many.add_keyword(keyword, self._listing.marks.ids()))
+        self._load()
+
+    async def fix_others(self) -> None:
+        self._keep_draft()
+        offer = self._session.corrections.offer()
+        assert offer is not None
+        finish(self._session.corrections.apply(offer.correction, offer.image_ids))
+        self._load()
+
+    async def accept_group(self) -> None:
+        members = self._session.group(self._id())
+        finish(self._session.many.decide(DecisionKind.ACCEPT, members, tags=self._fields))
+        self._go_on()
+
+    async def ask_again(self, hint: str) -> None:
+        self._keep_draft()
+        self._session.ask_again(self._id(), hint)
+
+    def _decide_many(self, kind: DecisionKind) -> None:
+        self._keep_draft()
+        marked = self._listing.marks.ids()
+        listing = self._listing
+        image_ids = marked or self._session.to_review(listing.state_filter, listing.query)
+        finish(self._session.many.decide(kind, image_ids))
+        listing.marks.clear()
+        listing.reload()
+        self._load()
 
     async def next(self) -> None:
         self._keep_draft()
@@ -204,6 +267,33 @@ class ScreenDriver:
 
     async def undo(self) -> None:
         await self._press("u")
+
+    async def redo(self) -> None:
+        await self._press("ctrl+r")
+
+    async def mark(self) -> None:
+        await self._press("space")
+
+    async def mark_all(self) -> None:
+        await self._press("v")
+
+    async def accept_many(self) -> None:
+        await self._press("A", "enter")
+
+    async def reject_many(self) -> None:
+        await self._press("R", "enter")
+
+    async def add_to_many(self, keyword: str) -> None:
+        await self._press("+", *keyword, "enter")
+
+    async def fix_others(self) -> None:
+        await self._press("K", "enter")
+
+    async def accept_group(self) -> None:
+        await self._press("D", "enter")
+
+    async def ask_again(self, hint: str) -> None:
+        await self._press("I", *hint, "enter")
 
     async def next(self) -> None:
         await self._press("j")

@@ -14,9 +14,12 @@ from imageworks.tui.actions import (
     key_table,
     shown_key,
 )
+from imageworks.tui.screens.group import GroupScreen
 from imageworks.tui.screens.help import HelpScreen, help_content
 from imageworks.tui.screens.metrics import MetricsScreen
+from imageworks.tui.screens.quick import QuickKeywordsScreen
 from imageworks.tui.screens.review import ReviewScreen
+from imageworks.tui.screens.settings import SettingsScreen
 from imageworks.tui.widgets.key_bar import MAX_KEYS
 
 SCREENS = {
@@ -25,6 +28,11 @@ SCREENS = {
     Scope.PROMPT: ReviewScreen,
     Scope.METRICS: MetricsScreen,
     Scope.DIALOG: HelpScreen,
+    Scope.GROUP: GroupScreen,
+    Scope.QUICK: QuickKeywordsScreen,
+    Scope.ASK: ReviewScreen,
+    Scope.SETTINGS: SettingsScreen,
+    Scope.VALUE: SettingsScreen,
 }
 
 
@@ -61,12 +69,12 @@ def test_help_lists_every_action_with_every_key() -> None:
 
 
 def test_users_keys_take_the_place_of_the_defaults() -> None:
-    keys = key_table({"accept": "y,ctrl+a", "undo": "z"})
+    keys = key_table({"accept": "W,ctrl+a", "undo": "X"})
 
-    assert keys.of("accept").keys == ("y", "ctrl+a")
-    assert keys.key_of("undo") == "z"
+    assert keys.of("accept").keys == ("W", "ctrl+a")
+    assert keys.key_of("undo") == "X"
     assert keys.of("reject").keys == ("r",)
-    assert "y ctrl+a" in help_content(keys, is_unicode=False).plain
+    assert "W ctrl+a" in help_content(keys, is_unicode=False).plain
 
 
 def test_keys_may_change_places() -> None:

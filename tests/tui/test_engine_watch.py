@@ -48,8 +48,13 @@ def test_library_is_not_looked_at_too_often(
 
     for _ in range(10):
         watched.later(0.15)
+    of_a_quiet_library = len(looks)
+    for _ in range(10):
+        watched.made.library.session.remember("word", "another")
+        watched.later(0.15)
 
-    assert len(looks) == 3
+    assert of_a_quiet_library == 1
+    assert len(looks) == 3 + of_a_quiet_library
 
 
 def test_idle_library_needs_no_engine(watched: Watched) -> None:
@@ -106,3 +111,41 @@ def test_rates_of_the_batch_under_way_are_kept(watched: Watched) -> None:
     watched.watch.expect(run)
 
     assert list(watched.watch.rates) == []
+
+
+def test_stop_pressed_twice_stops_at_once(watched: Watched) -> None:
+    nothing = watched.watch.stop_batch()
+    run = watched.batch()
+    first = watched.watch.stop_batch()
+    second = watched.watch.stop_batch()
+
+    assert nothing == "No batch is under way."
+    assert "after what is under way" in first
+    assert "at once" in second
+    wishes = watched.made.library.session.take_wishes()
+    assert wishes == [("stop", run.name), ("stop-now", run.name)]
+
+
+def test_pause_is_put_and_lifted_by_the_same_key(watched: Watched) -> None:
+    paused = watched.watch.toggle_pause()
+    view = watched.client.view()
+    resumed = watched.watch.toggle_pause()
+
+    assert paused.startswith("Paused")
+    assert view.pause is not None
+    assert resumed == "Asking goes on."
+    assert watched.client.view().pause is None
+
+
+def test_a_batch_whose_end_was_told_is_not_offered_again(watched: Watched) -> None:
+    run = watched.batch()
+    watched.later(1)
+    library = watched.made.library
+    library.runs.add_progress(run.id, worked_ms=1, totals={"done": 1})
+    library.runs.end(run.id, "finished")
+    offered = watched.client.unseen_batch()
+
+    watched.later(1)
+
+    assert offered is not None
+    assert watched.client.unseen_batch() is None

@@ -113,7 +113,7 @@ async def test_order_goes_round_and_stands_in_the_title(
         assert order(app) is SortOrder.OLDEST
         assert "oldest first" in screen_text(app)
         assert app.review.listing.current_id == 2
-        await burst(pilot, *"oooo")
+        await burst(pilot, *"ooooo")
         assert order(app) is SortOrder.FOUND
         assert made.states()["b.jpg"] is ImageState.SUGGESTED
 

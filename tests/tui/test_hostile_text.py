@@ -75,7 +75,7 @@ async def test_markup_in_a_caption_is_shown_as_it_is(empty: ReviewLibrary, tmp_p
         text = screen_text(app)
 
     assert "[red]a.jpg" in text
-    assert "from the model: [i]k" in text
+    assert "*[i]k" in text
     assert text.count("[b]x[/b]") == 2
 
 

@@ -69,11 +69,11 @@ def test_image_under_the_cursor_stays_listed_when_it_leaves_the_filter(
 
     listing.refresh()
 
-    assert listing.ids == [1, 2, 3, 4]
+    assert list(listing.ids) == [1, 2, 3, 4]
     assert listing.current_id == 2
     listing.move_to(2)
     listing.reload()
-    assert listing.ids == [1, 3, 4]
+    assert list(listing.ids) == [1, 3, 4]
     assert listing.current_id == 3
 
 
@@ -96,7 +96,7 @@ def test_image_that_left_the_library_is_no_row_and_not_kept(
 
     listing.refresh()
 
-    assert listing.ids == [1, 2, 4, 5]
+    assert list(listing.ids) == [1, 2, 4, 5]
     assert listing.current_id == 4
 
 
@@ -108,7 +108,7 @@ def test_new_images_appear_and_the_cursor_keeps_its_image(
 
     listing.refresh()
 
-    assert listing.ids == [1, 2, 3, 4, 5, 6]
+    assert list(listing.ids) == [1, 2, 3, 4, 5, 6]
     assert listing.current_id == 4
 
 
@@ -148,7 +148,7 @@ def test_move_to_an_image_outside_the_filter_lists_it(listing: ImageListing) -> 
     listing.set_filter(StateFilter.FAILED)
     listing.move_to_id(3)
 
-    assert listing.ids == [3]
+    assert list(listing.ids) == [3]
     row = listing.row(0)
     assert row is not None
     assert row.path.name == "c.jpg"
@@ -181,23 +181,23 @@ def test_rows_come_page_by_page_and_few_pages_are_kept(
 def test_query_goes_to_the_image_or_the_next_that_meets_it(listing: ImageListing) -> None:
     listing.move_to(1)
     listing.set_query(parse_filter("hill"))
-    assert (listing.ids, listing.current_id) == ([3], 3)
+    assert (list(listing.ids), listing.current_id) == ([3], 3)
     listing.set_query(parse_filter(""))
     assert listing.current_id == 3
 
 
 def test_query_in_another_order_goes_on_from_the_cursor(listing: ImageListing) -> None:
     listing.set_order(SortOrder.STATE)
-    assert listing.ids == [5, 1, 2, 3, 4]
+    assert list(listing.ids) == [5, 1, 2, 3, 4]
     listing.move_to(2)
 
     listing.set_query(parse_filter("state:new kw:hill"))
-    assert listing.ids == []
+    assert list(listing.ids) == []
     listing.set_query(parse_filter(""))
     assert listing.position == 0
     listing.move_to(2)
     listing.set_query(parse_filter("-kw:cat"))
-    assert (listing.ids, listing.current_id) == ([5, 1, 3, 4], 3)
+    assert (list(listing.ids), listing.current_id) == ([5, 1, 3, 4], 3)
     listing.move_to(3)
     listing.set_query(parse_filter("boat"))
     assert listing.current_id == 1
@@ -220,7 +220,7 @@ def test_image_that_leaves_another_order_keeps_its_place_until_the_cursor_leaves
 
     listing.refresh()
 
-    assert listing.ids == [1, 2, 3, 4]
+    assert list(listing.ids) == [1, 2, 3, 4]
     assert listing.current_id == 2
 
 
@@ -232,4 +232,4 @@ def test_order_by_state_is_brought_up_to_date(
 
     listing.refresh()
 
-    assert listing.ids == [5, 2, 3, 4, 1]
+    assert list(listing.ids) == [5, 2, 3, 4, 1]

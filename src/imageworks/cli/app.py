@@ -52,12 +52,12 @@ class Command:
 _REVIEW_SETTINGS = (
     *("recursive", "backend", "base_url", "api_key", "timeout", "model", "prompt_profile"),
     *("max_keywords", "backup_originals", "overwrite_metadata", "sidecar", "fields", "theme"),
-    *("images", "store_path"),
+    *("images", "store_path", "embedded_model", "embedded_mmproj"),
 )
 _BACKEND_SETTINGS = (
     *("backend", "base_url", "api_key", "timeout", "model", "caption_model", "keyword_model"),
     *("description_model", "prompt_profile", "use_registry", "registry_path", "caption_role"),
-    *("keyword_role", "description_role"),
+    *("keyword_role", "description_role", "embedded_model", "embedded_mmproj"),
 )
 _SCREEN_ONLY = frozenset({"theme", "images", "keymap"})
 _RUN_SETTINGS = tuple(name for name in setting_specs() if name not in _SCREEN_ONLY)
@@ -82,6 +82,7 @@ COMMANDS: dict[str, Command] = {
     "preflight": Command("preflight", "probe the model server, one line each", _BACKEND_SETTINGS),
     "models": Command("models", "registry entries, and what roles resolve to", _BACKEND_SETTINGS),
     "profiles": Command("profiles", "list, show or copy prompt profiles"),
+    "embedded": Command("embedded", "vision models on this disk, and how to get one"),
     "doctor": Command("doctor", "check this machine, say how to mend it", _DOCTOR_SETTINGS),
     "demo": Command("demo", "the whole loop on sample photographs, offline"),
 }

@@ -104,6 +104,7 @@ def findings(context: Context) -> Iterator[Finding]:
     yield from _settings(context)
     yield _exiv2()
     yield _builtin()
+    yield from _embedded(context)
     yield from _library(context)
     yield _space("cache", context.paths.cache_dir)
     yield from _backend(context)
@@ -158,6 +159,28 @@ def _builtin() -> Finding:
     text = "without its classifier; it reads pixels and camera facts only"
     hint = "pip install 'imageworks-personal-tagger[builtin]' adds it."
     return Finding("builtin", is_ok=True, text=text, hint=hint)
+
+
+def _embedded(context: Context) -> Iterator[Finding]:
+    from imageworks.cli.embedded import models_folder  # noqa: PLC0415  # only when needed
+    from imageworks.infer import embedded_models  # noqa: PLC0415
+    from imageworks.infer.embedded_server import (  # noqa: PLC0415
+        RUNTIME_HINT,
+        is_runtime_installed,
+    )
+
+    found = embedded_models.find_models(embedded_models.model_places(models_folder(context)))
+    hint = "" if is_runtime_installed() else RUNTIME_HINT
+    if not found:
+        text = "no vision model of llama.cpp, LM Studio, Hugging Face or Ollama on this disk"
+        hint = hint or "`ptag embedded get` fetches one."
+        yield Finding("embedded", is_ok=True, text=text, hint=hint)
+        return
+    best = embedded_models.best_model(found)
+    for model in found:
+        note = ", used when none is named" if model is best else ""
+        text = f"{model.describe()}{note}; {show_path(model.model_path)}"
+        yield Finding("embedded", is_ok=True, text=text, hint=model.obstacle or hint)
 
 
 def _library(context: Context) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Writes JSONL, Markdown summary and contact sheet of one run."""
     from imageworks.engine import reporting  # noqa: PLC0415  # only when needed
+    from imageworks.engine.morning import morning_after, note_seen  # noqa: PLC0415
+    from imageworks.engine.morning_text import morning_lines  # noqa: PLC0415
     from imageworks.store.library import Library  # noqa: PLC0415
 
     library = Library(context.library_path)
@@ -36,6 +38,8 @@ def run(context: Context) -> int:
         reporting.write_jsonl(library, found.id, jsonl)
         summary = reporting.summarise(library, found.id)
         reporting.write_reports(library, found.id, summary, config.summary_path)
+        note_seen(library, found)
+        sys.stdout.writelines(f"{line}\n" for line in morning_lines(morning_after(library, found)))
     finally:
         library.close()
     sheet = config.summary_path.with_suffix(".html")

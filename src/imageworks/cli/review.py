@@ -50,6 +50,7 @@ def run(context: Context) -> int:
             folders,
             log_path=log_path,
             themes_dir=context.paths.themes_dir,
+            vocabulary_path=context.paths.vocabulary,
             settings=(UserSettingsFile(context.paths.user_config), context.reload),
         )
     finally:

@@ -68,6 +68,18 @@ class PersonalTaggerConfig:
     description_model: str = _setting(
         "str", "Model for descriptions.", default=_MODEL, metavar="NAME"
     )
+    embedded_model: Path | None = _setting(
+        "path",
+        "GGUF file of the embedded backend's model; default the best found on this disk.",
+        default=None,
+        metavar="FILE",
+    )
+    embedded_mmproj: Path | None = _setting(
+        "path",
+        "Its mmproj file, with which it sees; default the one beside it.",
+        default=None,
+        metavar="FILE",
+    )
     use_registry: bool = _setting("bool", "Take models from the registry by role.", default=False)
     registry_path: Path = _setting(
         "path", "The model registry.", default=Path("configs/model_registry.json"), metavar="FILE"
@@ -180,6 +192,12 @@ class PersonalTaggerConfig:
         default=CONTEXT_FACTS,
         choices=CONTEXT_FACTS,
     )
+    library_keywords: bool = _setting(
+        "bool",
+        "Suggest keywords that you accepted before on similar photographs (needs the extra"
+        " builtin).",
+        default=False,
+    )
     output_jsonl: Path = _setting(
         "path",
         "One JSON object per image.",
@@ -246,6 +264,10 @@ class PersonalTaggerConfig:
             summary_path=absolute(self.summary_path),
             metrics_path=absolute(self.metrics_path),
             store_path=None if self.store_path is None else absolute(self.store_path),
+            embedded_model=None if self.embedded_model is None else absolute(self.embedded_model),
+            embedded_mmproj=(
+                None if self.embedded_mmproj is None else absolute(self.embedded_mmproj)
+            ),
         )
 
     def to_json(self) -> str:

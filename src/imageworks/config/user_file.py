@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from imageworks.config.declarations import setting_specs
 from imageworks.config.values import checked, from_text
 from imageworks.errors import ConfigError
@@ -85,6 +82,9 @@ class UserSettingsFile:
             self._write(document)
 
     def _read(self) -> TOMLDocument:
+        import tomlkit  # noqa: PLC0415  # 50 ms that a first frame need not wait for
+        from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
+
         try:
             return tomlkit.parse(self.path.read_text("utf-8"))
         except FileNotFoundError:
@@ -94,6 +94,8 @@ class UserSettingsFile:
             raise ConfigError(message, hint="mend the file first.") from error
 
     def _write(self, document: TOMLDocument) -> None:
+        import tomlkit  # noqa: PLC0415  # as above
+
         is_new = not self.path.exists()
         with whole_file(self.path) as stream:
             stream.write(tomlkit.dumps(document))

@@ -14,7 +14,10 @@ from imageworks.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-BACKENDS = ("lmdeploy", "vllm", "ollama", "llamacpp", "lmstudio", "openai", "builtin", "auto")
+BACKENDS = (
+    *("lmdeploy", "vllm", "ollama", "llamacpp", "lmstudio", "openai", "embedded", "builtin"),
+    "auto",
+)
 SECRET_SETTINGS = frozenset({"api_key"})
 CONTEXT_FACTS = ("existing", "folder", "date", "camera", "place")
 IMAGE_RENDERERS = ("auto", "kitty", "sixel", "half", "ascii", "off")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.engine.answering import Answering
 from imageworks.engine.context import context_facts
+from imageworks.engine.neighbours import library_keywords
 from imageworks.engine.scanning import inspect_claimed
 from imageworks.errors import MetadataError, PhotoError, TransientBackendError
 from imageworks.models import (
@@ -87,6 +88,7 @@ class Asker:
         self._metrics = metrics
         self._fingerprint = engine.fingerprint()
         self._answering = Answering(engine, config, on_answer=gate.succeeded)
+        self._neighbours = library_keywords(library, config)
 
     async def prepare(self, item: WorkItem) -> ReadyImage | None:
         """Decodes an image and reads its metadata; None when that already decided its fate."""
@@ -124,6 +126,7 @@ class Asker:
         started = time.monotonic()
         try:
             result, suggestion = await self._answering.answer(self._request(ready))
+            suggestion = await self._with_neighbours(ready, suggestion)
         except TransientBackendError as error:
             self._retry(ready.item, error)
             return
@@ -162,11 +165,23 @@ class Asker:
         request = replace(self._request(ready), stages=stages, sample=sample, is_interactive=True)
         asked = time.monotonic()
         result, suggestion = await self._answering.answer(request)
+        if Stage.KEYWORDS in stages:
+            suggestion = await self._with_neighbours(ready, suggestion)
         suggestion = self._completed(item.image_id, suggestion, stages)
         new = self._new(ready, result, suggestion, asked_s=asked)
         self._library.suggestions.record(item.image_id, item.run_id, new)
         self._measure(new)
         return suggestion
+
+    async def look_around(self) -> None:
+        """Makes ready what similar photographs are found by, where that is wanted."""
+        if self._neighbours is not None:
+            await self._neighbours.backfill()
+
+    async def _with_neighbours(self, ready: ReadyImage, suggestion: Suggestion) -> Suggestion:
+        if self._neighbours is None:
+            return suggestion
+        return await self._neighbours.added(ready.prepared.content_id, ready.jpeg, suggestion)
 
     def _completed(
         self, image_id: int, suggestion: Suggestion, stages: Collection[Stage]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
+from imageworks.infer.embedded_models import MODELS_FOLDER, with_embedded_model
+from imageworks.infer.embedded_server import EmbeddedServers
 from imageworks.infer.factory import choose_backend, create_engine
 from imageworks.infer.profiles import ProfileBook
 from imageworks.model_loader.registry import load_registry
@@ -22,20 +25,35 @@ logger = logging.getLogger(__name__)
 
 
 async def open_engine(
-    config: PersonalTaggerConfig, paths: AppPaths
+    config: PersonalTaggerConfig, paths: AppPaths, *, servers: EmbeddedServers | None = None
 ) -> tuple[BaseInferenceEngine, PersonalTaggerConfig, PixelBudget]:
     """The engine, the settings with models and backend filled in, and the picture size it wants.
 
+    Args:
+        config: The settings.
+        paths: Where profiles, caches, models and logs are.
+        servers: Embedded servers that engines share; None gives the engine one of its own.
+
     Raises:
-        UsageError: The profile, a role or a model is unknown.
+        UsageError: The profile, a role or a model is unknown, or a model file cannot be used.
+        BackendError: The embedded backend finds no model on this disk.
     """
     config = with_registry(config)
     if config.backend == "auto":
-        config, message = await choose_backend(config)
+        config, message = await choose_backend(config, models_folder=paths.data_dir / MODELS_FOLDER)
         logger.warning("%s", message)
+    elif config.backend == "embedded":
+        config, message = await asyncio.to_thread(
+            with_embedded_model, config, paths.data_dir / MODELS_FOLDER
+        )
+        logger.info("%s", message)
     profile = ProfileBook(paths.profiles_dir).get(config.prompt_profile)
     engine = create_engine(
-        config, profile, pixels=rgb_crops, memory_path=paths.cache_dir / "servers.json"
+        config,
+        profile,
+        pixels=rgb_crops,
+        memory_path=paths.cache_dir / "servers.json",
+        servers=servers or EmbeddedServers(paths.log_dir),
     )
     return engine, config, PixelBudget(long_edge_px=profile.long_edge_px)
 

@@ -1,24 +1,37 @@
 """Who works on a library, and who watches: two lock files beside it.
 
-A lock dies with its process, whatever ends it, so a lease cannot be stale on one machine. The row
-in the library tells people which engine holds it; the lock decides.
+A lock dies with its process, whatever ends it, so a lease cannot be stale on one machine: a pid
+that was used again means nothing. Between machines that share a disk a lock may not be seen; there
+the row in the library counts, in which an engine says every few seconds that it is alive.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from imageworks.errors import LibraryBusyError, StoreError
-from imageworks.text import show_path
+from imageworks.text import one_line, show_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
     from imageworks.store.library import Library
+    from imageworks.store.records import Lease
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 2.0
+"""How often an engine says that it is alive."""
+
+_MISSED_BEATS = 4
+_LOOK_S = 0.2
 
 
 class FileLock:
@@ -109,5 +122,72 @@ def is_screen_open(library_path: Path) -> bool:
 
 
 def say_alive(library: Library, activity: str) -> None:
-    """The engine's heartbeat: tells people what works here."""
-    library.session.hold_lease(os.getpid(), socket.gethostname(), activity)
+    """The engine's heartbeat: tells people and other machines what works here.
+
+    Raises:
+        LibraryBusyError: An engine on another machine has taken over meanwhile, as it may when
+            this one slept.
+    """
+    lease = library.session.lease()
+    if lease is not None and lease.host != this_host():
+        raise _held_elsewhere(library, lease)
+    library.session.hold_lease(os.getpid(), this_host(), activity)
+
+
+def claim_lease(
+    library: Library,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Makes this process, which holds the engine lock, the one engine of a library.
+
+    An engine on another machine is alive when its row changes; the clocks of two machines are not
+    compared. One that is silent for some beats is taken over.
+
+    Raises:
+        LibraryBusyError: An engine on another machine is alive.
+    """
+    first = library.session.lease()
+    if first is not None and first.host != this_host():
+        deadline = clock() + _MISSED_BEATS * HEARTBEAT_S
+        while clock() < deadline:
+            sleep(_LOOK_S)
+            lease = library.session.lease()
+            if lease is None:
+                break
+            if lease != first:
+                raise _held_elsewhere(library, lease)
+        logger.warning("Taking over from an engine on %s that is silent.", one_line(first.host))
+        library.session.drop_lease()
+    elif first is not None and first.pid != os.getpid():
+        logger.warning("Taking over from engine %d, which was killed.", first.pid)
+    library.session.hold_lease(os.getpid(), this_host(), "starting")
+
+
+def drop_own_lease(library: Library) -> None:
+    """Says that this engine has ended; the row of another is left alone."""
+    lease = library.session.lease()
+    if lease is not None and (lease.host, lease.pid) == (this_host(), os.getpid()):
+        library.session.drop_lease()
+
+
+def is_alive_elsewhere(library: Library, lease: Lease | None) -> bool:
+    """Whether an engine on another machine has said lately that it is alive, for people to see."""
+    if lease is None or lease.host == this_host():
+        return False
+    return abs(library.now_ms() - lease.heartbeat_ms) < _MISSED_BEATS * HEARTBEAT_S * 1000
+
+
+def this_host() -> str:
+    """This machine's name."""
+    return socket.gethostname()
+
+
+def _held_elsewhere(library: Library, lease: Lease) -> LibraryBusyError:
+    message = (
+        f"An engine on {one_line(lease.host)} (process {lease.pid}) works on"
+        f" {show_path(library.path)}."
+    )
+    hint = "stop it there with `ptag stop`, or name another library with --store FILE."
+    return LibraryBusyError(message, hint=hint, reason="busy-elsewhere")

@@ -9,19 +9,25 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from imageworks.engine.asking import Asker, ReadyImage
+from imageworks.engine.ahead import AwareAsker, Shelf, Shelved
+from imageworks.engine.attention import current_attention, review_depth
 from imageworks.engine.gate import BackendGate
-from imageworks.engine.limiter import Limiter, MeasuredEngine
+from imageworks.engine.hold import Hold
+from imageworks.engine.limiter import Limiter
 from imageworks.engine.progress import Progress, RateMeter
 from imageworks.engine.reporting import RunReporter, collect_metrics
+from imageworks.engine.retrying import FailedScan
 from imageworks.engine.scanning import RunScan
+from imageworks.engine.watching import WatchScan
 from imageworks.errors import BackendError, ImageworksError
-from imageworks.models import ImageState, RunSummary
+from imageworks.models import ImageState, Priority, RunSummary
+from imageworks.store.pace import review_pace_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.engine.asking import ReadyImage
     from imageworks.infer.engine import BaseInferenceEngine
     from imageworks.metadata.process import MetadataProcess
     from imageworks.prepare.processes import ImageProcesses
@@ -36,6 +42,8 @@ _PATIENCE_S = 900.0
 _DRAIN_S = 20.0
 _PREPARERS = 4
 _AHEAD = 2
+_LEAST_AHEAD = 3
+_PACE_EVERY_S = 10.0
 
 
 class PersonalTaggerRunner:
@@ -50,6 +58,8 @@ class PersonalTaggerRunner:
         metadata: Reads what files say; the dry-run twin when the run is dry.
         on_progress: Called on the loop with each new `Progress`.
         check: Raises what has ended a part of the engine that the run depends on.
+        hold: Holds back questions while it is held.
+        changed: Returns after some seconds, or sooner when the library has changed.
         patience_s: How long the backend may be away.
     """
 
@@ -64,20 +74,20 @@ class PersonalTaggerRunner:
         metadata: MetadataProcess,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
         check: Callable[[], None] = lambda: None,
+        hold: Hold | None = None,
+        changed: Callable[[float], Awaitable[None]] = asyncio.sleep,
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._library = library
         self._run_row = run
         self._config = config
-        self._engine = MeasuredEngine(
-            engine, max_workers=config.max_workers, on_change=self._follow_limit
-        )
+        self._engine = engine
         self._on_progress = on_progress
         self._check_service = check
         self._ticker: asyncio.Task[None] | None = None
         self._gate = BackendGate(engine, patience_s=patience_s)
         self._metrics = collect_metrics(library, run.id)
-        self._asker = Asker(
+        self._asker = AwareAsker(
             library,
             config,
             self._engine,
@@ -86,11 +96,19 @@ class PersonalTaggerRunner:
             gate=self._gate,
             metrics=self._metrics,
         )
-        self._scan = RunScan(library, run, config, engine.fingerprint())
+        self._scan = _scan_for(library, run, config, engine.fingerprint())
         self._stop = asyncio.Event()
+        self._drop = asyncio.Event()
+        self._hold = hold or Hold()
+        self._asked_now = 0
         self._is_scanned = False
-        self._ready: asyncio.Queue[ReadyImage] = asyncio.Queue()
-        self._asking = Limiter(self._engine.limit)
+        self._changed = changed
+        self._shelf = self._asker.shelf = Shelf()
+        self._ahead = Limiter(_LEAST_AHEAD)
+        self._attention: tuple[int, ...] = ()
+        self._depth = 0
+        self._is_ahead_wanted = asyncio.Event()
+        self._request_s: float | None = None
         self._held = Limiter(self._most_held())
         self._askers: list[asyncio.Task[None]] = []
         self._add_asker: Callable[[], asyncio.Task[None]] | None = None
@@ -104,9 +122,15 @@ class PersonalTaggerRunner:
         """Whether the run was told to stop."""
         return self._stop.is_set()
 
-    def stop(self) -> None:
-        """Ends the run soon: requests under way are dropped, what was done is kept."""
+    def stop(self, *, is_now: bool = True) -> None:
+        """Ends the run; what was done is kept.
+
+        Args:
+            is_now: Requests under way are dropped, else their answers are waited for and kept.
+        """
         self._stop.set()
+        if is_now:
+            self._drop.set()
 
     async def run(self) -> RunSummary:
         """Works to the end, or until stopped; then the reports are written.
@@ -119,6 +143,7 @@ class PersonalTaggerRunner:
         self._library.runs.start(self._run_row.id)
         status, message = "interrupted", ""
         try:
+            await self._await_leave()
             await self._preflight()
             self._ticker = asyncio.create_task(self._tick(reporter))
             try:
@@ -129,6 +154,9 @@ class PersonalTaggerRunner:
                 await asyncio.gather(self._ticker, return_exceptions=True)
             if not self._stop.is_set():
                 status = "finished"
+            elif self._is_out_of_time():
+                left = self._library.queue.count(self._run_row.id)
+                message = f"Its time was up with {left} images left."
         except ImageworksError as error:
             message = str(error)
             raise
@@ -142,8 +170,19 @@ class PersonalTaggerRunner:
             self._engine, concurrency=self._engine.limit
         )
 
+    async def _await_leave(self) -> None:
+        """Returns once nothing is held, or the run is stopped before it has begun."""
+        waits = [asyncio.create_task(self._hold.wait()), asyncio.create_task(self._stop.wait())]
+        if self._hold.is_held:
+            self._note_progress()
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def _preflight(self) -> None:
-        if not self._config.preflight:
+        if not self._config.preflight or self._stop.is_set():
             return
         probes = await self._engine.preflight()
         failed = next((probe for probe in probes if not probe.is_ok), None)
@@ -156,7 +195,15 @@ class PersonalTaggerRunner:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._discover())]
                 workers += [group.create_task(self._prepare()) for _ in range(_PREPARERS)]
-                self._add_asker = lambda: group.create_task(self._ask())
+                workers.append(group.create_task(self._engine.watch()))
+                workers.append(group.create_task(self._attend()))
+                workers.append(group.create_task(self._asker.look_around()))
+                workers += [group.create_task(self._prepare_ahead()) for _ in range(_PREPARERS)]
+                if self._engine.base_url:
+                    take = self._shelf.take_awaited
+                    workers += [group.create_task(self._ask(take)) for _ in range(_LEAST_AHEAD)]
+                self._add_asker = lambda: group.create_task(self._ask(self._shelf.take))
+                self._engine.follow(self._follow_limit)
                 self._follow_limit()
                 await self._until_done()
                 self._add_asker = None
@@ -166,6 +213,7 @@ class PersonalTaggerRunner:
             raise _first_leaf(errors) from None
         finally:
             self._add_asker = None
+            self._engine.follow(lambda: None)
             await self._gate.aclose()
 
     def _most_held(self) -> int:
@@ -175,18 +223,43 @@ class PersonalTaggerRunner:
 
     def _follow_limit(self) -> None:
         """As many requests at once, and pictures ready for them, as the server is good for."""
-        self._asking.resize(self._engine.limit)
         self._held.resize(self._most_held())
-        while self._add_asker is not None and len(self._askers) < self._engine.limit:
+        while self._add_asker is not None and len(self._askers) < self._most_asked():
             self._askers.append(self._add_asker())
+
+    def _most_asked(self) -> int:
+        """Images in the hands of the engine: under way, to be kept, or waiting to be asked again.
+
+        The engine itself holds back what a server has no room for.
+        """
+        limit = self._engine.limit
+        return limit + limit // 4 + _AHEAD if self._engine.base_url else limit
 
     async def _until_done(self) -> None:
         while not self._stop.is_set():
             self._check()
+            if self._is_out_of_time():
+                self.stop(is_now=False)
+                break
             if self._is_scanned and self._library.queue.is_empty(self._run_row.id):
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _TICK_S)
+                async with asyncio.timeout(_TICK_S):
+                    await self._stop.wait()
+        await self._let_finish()
+
+    def _is_out_of_time(self) -> bool:
+        """Whether the moment until which the run may ask has come; by the clock on the wall."""
+        until_ms = self._run_row.options.until_ms
+        return until_ms is not None and self._library.now_ms() >= until_ms
+
+    async def _let_finish(self) -> None:
+        """Waits for the answers under way, unless they are to be dropped or cannot come."""
+        while self._asked_now and self._gate.is_open and not self._drop.is_set():
+            self._check()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._drop.wait()
 
     async def _await_writes(self) -> None:
         """Waits for the run's accepted images; when stopped, for a while only."""
@@ -212,34 +285,79 @@ class PersonalTaggerRunner:
         self._is_scanned = True
 
     async def _prepare(self) -> None:
-        while True:
+        while not self._stop.is_set():
             await self._held.acquire()
+            await self._hold.wait()
             claimed = self._library.queue.claim(self._run_row.id, 1)
             ready = None
             if claimed:
                 await self._gate.wait()
                 ready = await self._guarded_prepare(claimed[0])
             if ready is not None:
-                self._ready.put_nowait(ready)
+                self._shelf.put(Shelved(ready, self._held))
                 continue
             self._held.release()
             if not claimed:
                 await asyncio.sleep(_TICK_S)
 
-    async def _ask(self) -> None:
-        while True:
-            await self._asking.acquire()
-            ready = await self._ready.get()
+    async def _attend(self) -> None:
+        """Follows the person's eyes, and how far ahead of them to be."""
+        decision_s, paced_until_s = None, float("-inf")
+        while not self._stop.is_set():
+            seen = current_attention(self._library)
+            if time.monotonic() >= paced_until_s:
+                decision_s = review_pace_s(self._library)
+                paced_until_s = time.monotonic() + _PACE_EVERY_S
+            depth = review_depth(request_s=self._request_s, decision_s=decision_s)
+            if (seen, depth) != (self._attention, self._depth):
+                self._attention, self._depth = seen, depth
+                self._shelf.attend(seen)
+                self._ahead.resize(depth)
+                if self._library.queue.attend(self._run_row.id, seen, depth):
+                    self._is_ahead_wanted.set()
+            await self._changed(_TICK_S)
+
+    async def _prepare_ahead(self) -> None:
+        """Prepares what a person looks at beside all that is prepared for the batch."""
+        while not self._stop.is_set():
+            await self._is_ahead_wanted.wait()
+            await self._ahead.acquire()
+            await self._hold.wait()
+            claimed = self._library.queue.claim(
+                self._run_row.id, 1, least_priority=Priority.REVIEW_AHEAD
+            )
+            if not claimed:
+                self._is_ahead_wanted.clear()
+            ready = await self._guarded_prepare(claimed[0]) if claimed else None
+            if ready is None:
+                self._ahead.release()
+            else:
+                self._shelf.put(Shelved(ready, self._ahead))
+
+    async def _ask(self, take: Callable[[], Awaitable[Shelved]]) -> None:
+        while not self._stop.is_set():
+            shelved = await take()
+            ready = shelved.ready
             try:
-                await self._asker.ask(ready)
+                await self._hold.wait()
+                await self._timed_ask(ready)
             except ImageworksError:
                 raise
             except Exception:
                 logger.exception("Internal error while asking about %s", ready.item.path)
                 self._fail_internally(ready.item)
             finally:
-                self._held.release()
-                self._asking.release()
+                shelved.permit.release()
+
+    async def _timed_ask(self, ready: ReadyImage) -> None:
+        started = time.monotonic()
+        self._asked_now += 1
+        try:
+            await self._asker.ask(ready)
+        finally:
+            self._asked_now -= 1
+        taken_s = time.monotonic() - started
+        self._request_s = 0.8 * (self._request_s or taken_s) + 0.2 * taken_s
 
     async def _guarded_prepare(self, item: WorkItem) -> ReadyImage | None:
         try:
@@ -313,8 +431,23 @@ class PersonalTaggerRunner:
             },
             retries=metrics["retries"],
             failures=dict(self._failures),
-            message="" if self._gate.is_open else "the backend is away; waiting for it",
+            message=self._message(),
         )
+
+    def _message(self) -> str:
+        away = "" if self._gate.is_open else "the backend is away; waiting for it"
+        is_watching = isinstance(self._scan, WatchScan) and self._scan.is_watching
+        watching = "watching for new files" if is_watching else ""
+        return "; ".join(part for part in (self._hold.text, away, watching) if part)
+
+
+def _scan_for(
+    library: Library, run: RunRow, config: PersonalTaggerConfig, fingerprint: str
+) -> RunScan | FailedScan:
+    if run.options.retry_failed:
+        return FailedScan(library, run, config)
+    scan = WatchScan if run.options.is_watch else RunScan
+    return scan(library, run, config, fingerprint)
 
 
 def _first_leaf(group: BaseExceptionGroup[ImageworksError]) -> ImageworksError:

@@ -13,6 +13,8 @@ from imageworks.review.merge import current_texts
 from imageworks.text import fold
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.process import MetadataProcess
     from imageworks.models import ExistingMetadata
@@ -39,8 +41,12 @@ async def undo_write(
         logger.warning("%s", error)
         library.journal.record_undo_failed(entry, str(error))
         return
+    # An exact way back leaves what was there before; a gentle one what others have made of it.
+    present = await present_metadata(entry.path, process) if note else entry.before
     with library.transaction(is_durable=True):
         library.journal.record_undone(entry, note=note)
+        if present is not None:
+            library.suggestions.record_present(entry.image_id, present)
         library.images.record_rewritten(entry.image_id, entry.path)
 
 
@@ -54,6 +60,18 @@ async def _undo(entry: JournalEntry, config: PersonalTaggerConfig, process: Meta
     await process.write(request)
     note = "the file was changed since, so only what this program had added was taken back"
     return "; ".join([note, *kept])
+
+
+async def present_metadata(path: Path, process: MetadataProcess) -> ExistingMetadata | None:
+    """What a file says now, to compare the next edit with; None when it cannot be read.
+
+    The write itself is done by then: the next one asks the person where it finds a difference.
+    """
+    try:
+        return await process.read(path)
+    except MetadataError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def gentle_request(

@@ -17,22 +17,48 @@ from pathlib import Path
 
 from imageworks.config import ENVIRONMENT_PREFIX
 from imageworks.engine.lease import FileLock, engine_lock, is_screen_open
+from imageworks.engine.room import PASSING_REASONS, until_writable
 from imageworks.engine.service import EngineService
+from imageworks.errors import ImageworksError, StoreError
 from imageworks.logs import log_level, log_to_file
 from imageworks.paths import app_paths
 from imageworks.store.library import Library
+from imageworks.text import show_path
 
 logger = logging.getLogger(__name__)
 
 LOG_VARIABLE = "IMAGEWORKS_ENGINE_LOG"
-_POLL_S = 0.1
+_LOOK_S = 1.0
+_LOCK_PAUSE_S = 0.1
 _LINGER_S = 3.0
 _NICENESS = 5
 _LOCK_TRIES = 5
 
 
+async def serve_on(library: Library, *, api_key: str) -> None:
+    """Serves through full disks and locks: begins anew once the library can be written.
+
+    Raises:
+        StoreError: The library cannot be used, for a reason that does not pass.
+    """
+    while True:
+        try:
+            await serve(library, api_key=api_key)
+        except StoreError as error:
+            if error.reason not in PASSING_REASONS:
+                raise
+            logger.warning("The engine waits: %s", error)
+            await until_writable(library)
+        else:
+            return
+
+
 async def serve(library: Library, *, api_key: str, linger_s: float = _LINGER_S) -> None:
-    """Works until nothing is left to do and no screen has been open for a while."""
+    """Works until nothing is left to do and no screen has been open for a while.
+
+    Raises:
+        LibraryBusyError: An engine on another machine works on this library.
+    """
     service = EngineService(library, app_paths(), api_key=api_key)
     stop = asyncio.Event()
 
@@ -45,18 +71,28 @@ async def serve(library: Library, *, api_key: str, linger_s: float = _LINGER_S) 
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a terminal that closes is none of ours
     await service.start()
+    needed_at_s = time.monotonic()
     try:
-        idle_s = 0.0
-        while not stop.is_set() and idle_s < linger_s:
+        while not stop.is_set():
             service.check()
-            if await service.do_pending_run():
-                idle_s = 0.0
-                continue
-            is_needed = is_screen_open(library.path) or library.decisions.count_intended() > 0
-            idle_s = 0.0 if is_needed else idle_s + _POLL_S
-            await asyncio.sleep(_POLL_S)
+            is_worked = await service.do_pending_run()
+            if is_worked or _is_needed(library):
+                needed_at_s = time.monotonic()
+            elif time.monotonic() - needed_at_s >= linger_s:
+                break
+            if not is_worked:
+                await service.pulse.wait(min(linger_s, _LOOK_S))
     finally:
         await service.aclose()
+
+
+def _is_needed(library: Library) -> bool:
+    """Whether somebody looks on, or accepted files or a person's own wishes wait."""
+    return (
+        is_screen_open(library.path)
+        or library.decisions.count_intended() > 0
+        or bool(library.queue.runs_of_kind("review"))
+    )
 
 
 def _take(lock: FileLock) -> bool:
@@ -64,12 +100,12 @@ def _take(lock: FileLock) -> bool:
     for _ in range(_LOCK_TRIES):
         if lock.acquire():
             return True
-        time.sleep(_POLL_S)
+        time.sleep(_LOCK_PAUSE_S)
     return False
 
 
 def main() -> int:
-    """Runs the engine unless one is alive already."""
+    """Runs the engine unless one is alive already; the exit status."""
     library_path = Path(sys.argv[1])
     log_path = os.environ.get(LOG_VARIABLE)
     if log_path:
@@ -78,12 +114,18 @@ def main() -> int:
     if not _take(lock):
         return 0
     os.nice(_NICENESS)
+    api_key = os.environ.get(f"{ENVIRONMENT_PREFIX}API_KEY", "EMPTY")
     library = Library(library_path)
+    logger.info("Engine %d works on %s.", os.getpid(), show_path(library_path))
     try:
-        asyncio.run(serve(library, api_key=os.environ.get(f"{ENVIRONMENT_PREFIX}API_KEY", "EMPTY")))
+        asyncio.run(serve_on(library, api_key=api_key))
+    except ImageworksError as error:
+        logger.error("The engine ended: %s", error)  # noqa: TRY400  # said in one line
+        return int(error.exit_status)
     finally:
         library.close()
         lock.release()
+    logger.info("Engine %d has ended.", os.getpid())
     return 0
 
 

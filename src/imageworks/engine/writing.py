@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.config import PersonalTaggerConfig
-from imageworks.engine.undoing import undo_write
+from imageworks.engine.undoing import present_metadata, undo_write
 from imageworks.errors import MetadataError
 from imageworks.metadata.process import MetadataProcess
 from imageworks.metadata.restore import UndoState, undo_state
@@ -21,16 +22,19 @@ from imageworks.models import (
     WriteRequest,
 )
 from imageworks.review.merge import current_texts
+from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from imageworks.store.library import Library
     from imageworks.store.records import PendingWrite
 
 logger = logging.getLogger(__name__)
 
-_POLL_S = 0.05
+_UNDO_WINDOW_LOOK_S = 0.1
+_ROOM_LOOK_S = 10.0
+_LOOK_AT_LEAST_EVERY_S = 5.0
 
 
 class WriteLoop:
@@ -40,6 +44,7 @@ class WriteLoop:
 
     Args:
         start_process: Makes a metadata process for some settings.
+        pause: Returns after some seconds, or sooner when the library has changed.
     """
 
     def __init__(
@@ -47,23 +52,31 @@ class WriteLoop:
         library: Library,
         *,
         start_process: Callable[[PersonalTaggerConfig], MetadataProcess] = MetadataProcess,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._library = library
         self._start_process = start_process
+        self._pause = pause
         self._processes: dict[str, MetadataProcess] = {}
         self._config_of_run: dict[int, str] = {}
         self._is_ending = False
+        self._retry_at_s = float("-inf")
+        self.trouble = ""
         self._is_writing = asyncio.Lock()
 
     async def run(self) -> None:
         """Writes whatever is due, until closed."""
         while not self._is_ending:
-            if self._library.decisions.has_due_writes():
+            if time.monotonic() < self._retry_at_s:
+                await asyncio.sleep(_UNDO_WINDOW_LOOK_S)
+            elif self._library.decisions.has_due_writes():
                 await self.write_due()
             elif self._library.journal.count_undos():
                 await self.undo_due()
+            elif self._library.decisions.count_intended():
+                await self._pause(_UNDO_WINDOW_LOOK_S)  # their time comes without a change
             else:
-                await asyncio.sleep(_POLL_S)
+                await self._pause(_LOOK_AT_LEAST_EVERY_S)
 
     async def recover(self) -> None:
         """Finishes or forgets the writes that an engine which was killed had begun.
@@ -77,9 +90,12 @@ class WriteLoop:
                 logger.warning("%s", error)
                 state = UndoState.CHANGED
             if state is UndoState.AFTER:
+                present = await present_metadata(entry.path, self._settings_of(entry.run_id)[1])
                 with self._library.transaction(is_durable=True):
                     self._library.journal.finish_intent(entry)
                     self._library.decisions.mark_written(entry.decision_id)
+                    if present is not None:
+                        self._library.suggestions.record_present(entry.image_id, present)
                     self._library.images.record_rewritten(entry.image_id, entry.path)
                     self._library.outcomes.record(entry.run_id, entry.image_id, ImageState.WRITTEN)
             elif state is UndoState.HALF:
@@ -103,11 +119,14 @@ class WriteLoop:
         """Writes all that is due now; how many there were."""
         count = 0
         async with self._is_writing:
-            while not self._is_ending and (writes := self._library.decisions.begin_writes(1)):
+            while self._may_write() and (writes := self._library.decisions.begin_writes(1)):
                 for write in writes:
                     await self._write(write)
                 count += len(writes)
         return count
+
+    def _may_write(self) -> bool:
+        return not self._is_ending and time.monotonic() >= self._retry_at_s
 
     async def aclose(self) -> None:
         """Finishes the write under way and ends the metadata processes."""
@@ -130,6 +149,9 @@ class WriteLoop:
             if error.reason == "conflict":
                 await self._ask_again(write, process, error)
                 return
+            if error.reason == "disk-full":
+                self._wait_for_room(write, error)
+                return
             logger.warning("%s", error)
             with self._library.transaction():
                 self._library.decisions.record_write_failed(
@@ -139,10 +161,24 @@ class WriteLoop:
                     write.run_id, write.image_id, ImageState.FAILED, reason=error.reason
                 )
             return
+        present = outcome.before
+        if outcome.is_changed:
+            present = await present_metadata(write.path, process) or present
+        self.trouble = ""
         with self._library.transaction(is_durable=True):
             self._library.decisions.record_written(write, outcome)
+            self._library.suggestions.record_present(write.image_id, present)
             self._library.images.record_rewritten(write.image_id, write.path)
             self._library.outcomes.record(write.run_id, write.image_id, ImageState.WRITTEN)
+
+    def _wait_for_room(self, write: PendingWrite, error: MetadataError) -> None:
+        """Puts a write back to where it was, to be tried again in a while."""
+        if not self.trouble:
+            logger.warning("%s Writing waits for room.", error)
+        self.trouble = f"the disk of {show_path(write.path.parent)} is full; writing waits for room"
+        self._retry_at_s = time.monotonic() + _ROOM_LOOK_S
+        self._library.journal.drop_intents(write.decision_id)
+        self._library.decisions.reopen_interrupted()
 
     async def _ask_again(
         self, write: PendingWrite, process: MetadataProcess, error: MetadataError

@@ -1,4 +1,7 @@
-"""The built-in engine: a small offline classifier and plain facts; no server, no network."""
+"""The built-in engine: a small offline classifier and plain facts; no server, no network.
+
+Its network also tells which pictures look alike (`Classifier.vector`, `VectorIndex`).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import logging
 import os
 import threading
 import time
+from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import AnswerError, BackendError
 from imageworks.infer.builtin_facts import read_facts
@@ -48,6 +52,15 @@ NO_HINTS = "the built-in engine cannot follow a hint"
 ONE_ANSWER = "the built-in engine has only one answer to a picture"
 # Raised whenever a rule of builtin_facts or builtin_text changes an answer.
 RULES_VERSION = 1
+VECTOR_SIZE = 256
+VECTOR_KIND = "efficientnet-lite0-signs256-1"
+"""Raised with anything that changes vectors: network, view, projection."""
+_PROJECTION_SEED = b"imageworks picture vector 1"
+_INT8_MAX = 127
+_FIRST_ROWS = 1024
+# A share stays in the processor's cache and is too small for OpenBLAS to start threads, which wait
+# for one another on a busy machine: 100,000 rows took 6 ms like this, in large shares up to 400 ms.
+_ROWS_AT_ONCE = 512
 
 
 class Classifier:
@@ -87,6 +100,27 @@ class Classifier:
         Raises:
             AnswerError: The views do not have that size, or the network fails on them.
         """
+        (rows,) = self._run("probs", crops)
+        return mean_probabilities(rows.tolist())
+
+    def vector(self, view: bytes) -> bytes:
+        """What one view looks like, in `VECTOR_SIZE` bytes, to compare by `VectorIndex`.
+
+        Args:
+            view: uint8 RGB rows of ``SIDE_PX`` by ``SIDE_PX`` pixels.
+
+        Raises:
+            AnswerError: As `probabilities`.
+        """
+        import numpy as np  # noqa: PLC0415  # comes with onnxruntime
+
+        ((features,),) = self._run("embedding", [view])
+        projected = _projection(len(features)) @ (features - features.mean())
+        largest = float(np.abs(projected).max()) or 1.0
+        shrunk: bytes = np.round(projected * (_INT8_MAX / largest)).astype(np.int8).tobytes()
+        return shrunk
+
+    def _run(self, output: str, crops: Sequence[bytes]) -> Any:  # noqa: ANN401  # numpy is an extra
         import numpy as np  # noqa: PLC0415  # comes with onnxruntime
 
         if not crops or any(len(crop) != SIDE_PX * SIDE_PX * 3 for crop in crops):
@@ -94,11 +128,85 @@ class Classifier:
             raise AnswerError(message, reason="bad-crops")
         views = np.frombuffer(b"".join(crops), np.uint8).reshape(-1, SIDE_PX, SIDE_PX, 3)
         try:
-            (rows,) = self._session.run(["probs"], {"image": views})
+            return self._session.run([output], {"image": views})
         except self._failures as error:
             message = f"The built-in classifier failed on this picture: {error}."
             raise AnswerError(message, reason="classifier-failed") from error
-        return mean_probabilities(rows.tolist())
+
+
+class VectorIndex:
+    """Vectors of `Classifier.vector` in memory, to find those most like another.
+
+    Not for use from several threads at once.
+    """
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415  # comes with onnxruntime
+
+        self._names: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._vectors = np.zeros((_FIRST_ROWS, VECTOR_SIZE), np.int8)
+        self._lengths = np.ones(_FIRST_ROWS, np.float32)
+
+    def add(self, name: str, vector: bytes) -> None:
+        """Adds a vector, or puts it in the place of an earlier one of that name."""
+        import numpy as np  # noqa: PLC0415  # comes with onnxruntime
+
+        if len(vector) != VECTOR_SIZE:
+            message = f"a vector has {VECTOR_SIZE} bytes, not {len(vector)}"
+            raise ValueError(message)
+        row = self._rows.setdefault(name, len(self._names))
+        if row == len(self._names):
+            self._names.append(name)
+        if row == len(self._vectors):
+            self._vectors = np.concatenate((self._vectors, np.zeros_like(self._vectors)))
+            self._lengths = np.concatenate((self._lengths, np.ones_like(self._lengths)))
+        self._vectors[row] = np.frombuffer(vector, np.int8)
+        self._lengths[row] = np.linalg.norm(self._vectors[row].astype(np.float32)) or 1.0
+
+    def nearest(self, vector: bytes, count: int) -> list[tuple[str, float]]:
+        """The names most alike with their cosine, -1..1, best first; 10 ms for 100,000."""
+        import numpy as np  # noqa: PLC0415  # comes with onnxruntime
+
+        wanted = np.frombuffer(vector, np.int8).astype(np.float32)
+        wanted /= np.linalg.norm(wanted) or 1.0
+        used = len(self._names)
+        cosines = np.empty(used, np.float32)
+        share = np.empty((_ROWS_AT_ONCE, VECTOR_SIZE), np.float32)
+        for start in range(0, used, _ROWS_AT_ONCE):
+            end = min(start + _ROWS_AT_ONCE, used)
+            np.copyto(share[: end - start], self._vectors[start:end])
+            np.matmul(share[: end - start], wanted, out=cosines[start:end])
+        cosines /= self._lengths[:used]
+        if not used:
+            return []
+        best = np.argpartition(-cosines, min(count, used) - 1)[:count]
+        ranked = sorted(
+            ((float(cosines[row]), int(row)) for row in best), key=lambda r: (-r[0], r[1])
+        )
+        return [(self._names[row], cosine) for cosine, row in ranked]
+
+
+@lru_cache(maxsize=1)
+def _projection(features: int) -> Any:  # noqa: ANN401  # numpy is an extra
+    """A matrix of signs that keeps angles (Achlioptas, JCSS 66, 2003), the same on every machine.
+
+    At a cosine of 0.9 it errs by 0.012 with 256 rows.
+    """
+    import numpy as np  # noqa: PLC0415  # comes with onnxruntime
+
+    bits = hashlib.shake_256(_PROJECTION_SEED).digest(VECTOR_SIZE * features // 8)
+    signs = np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.float32) * 2 - 1
+    return signs.reshape(VECTOR_SIZE, features)
+
+
+def load_classifier() -> Classifier:
+    """The network of this program's own data.
+
+    Raises:
+        BackendError: onnxruntime cannot be used, or the data are damaged.
+    """
+    return Classifier(read_data(MODEL_FILE))
 
 
 def _unusable_runtime(error: Exception) -> BackendError:
@@ -238,7 +346,7 @@ class BuiltinEngine(BaseInferenceEngine):
         with self._loading:
             if self._loaded is None:
                 words = parse_words(read_data(LABELS_FILE).decode())
-                self._loaded = (Classifier(read_data(MODEL_FILE)), words)
+                self._loaded = (load_classifier(), words)
             return self._loaded
 
     def _notes(self, request: InferenceRequest, *, is_object_found: bool) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OWN_SOURCE = "ptag"
+MODELS_FOLDER = "models"
+"""Below the data folder: what ``ptag embedded get`` fetched."""
 LOOPBACK_URL = "http://127.0.0.1/v1"
 """What stands for the embedded server's address until it has a port."""
 
@@ -132,8 +134,8 @@ def best_model(
 ) -> LocalModel | None:
     """The model to use when none is named; None when none is usable.
 
-    One fetched with ``ptag embedded get`` comes first; then the largest that fits into the free
-    memory with a gigabyte to spare and is not over 8 GB; when none does, the smallest.
+    Of those that fit into the free memory with a gigabyte to spare and are not over 8 GB, one
+    fetched with ``ptag embedded get`` comes first, then the largest. When none fits, the smallest.
 
     Args:
         models: As found.

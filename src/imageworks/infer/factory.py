@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.infer.embedded_server import EmbeddedServers
     from imageworks.infer.engine import BaseInferenceEngine
     from imageworks.infer.profiles import PromptProfile
+
+logger = logging.getLogger(__name__)
 
 _PROBE_TIMEOUT_S = 1.5
 _VISION_NAMES = re.compile(
@@ -47,18 +51,21 @@ def create_engine(
     *,
     pixels: Callable[[bytes, int], list[bytes]],
     memory_path: Path | None = None,
+    servers: EmbeddedServers | None = None,
 ) -> BaseInferenceEngine:
     """The engine for ``config.backend``; nothing is sent or loaded yet.
 
     Args:
-        config: The settings; ``auto`` is resolved with `choose_backend` before.
+        config: The settings; ``auto`` is resolved with `choose_backend` before, and the embedded
+            backend's model with `with_embedded_model`.
         profile: The prompts, for engines that ask a model.
         pixels: Crops of a JPEG as RGB bytes of a given side, for engines that look themselves.
         memory_path: Where to keep what servers were found to take; None keeps nothing.
+        servers: Runs the embedded backend's server.
 
     Raises:
-        ConfigError: An address or the key cannot be used.
-        UsageError: ``auto`` was not resolved.
+        ConfigError: An address, the key or a model file cannot be used.
+        UsageError: ``auto`` was not resolved, or the embedded backend's model not chosen.
     """
     if config.backend == "auto":
         message = "The backend auto has to be chosen before it is used."
@@ -67,21 +74,30 @@ def create_engine(
         from imageworks.infer.builtin import BuiltinEngine  # noqa: PLC0415  # loads numpy
 
         return BuiltinEngine(config, pixels)
+    if config.backend == "embedded" and servers is not None:
+        from imageworks.infer.embedded import EmbeddedEngine  # noqa: PLC0415  # seldom used
+
+        return EmbeddedEngine(config, profile, servers)
     return ChatEngine(config, profile, memory=ServerMemory(memory_path))
 
 
 async def choose_backend(
-    config: PersonalTaggerConfig, *, candidates: Sequence[tuple[str, str]] = LOCAL_SERVERS
+    config: PersonalTaggerConfig,
+    *,
+    candidates: Sequence[tuple[str, str]] = LOCAL_SERVERS,
+    models_folder: Path | None = None,
 ) -> tuple[PersonalTaggerConfig, str]:
     """Settings with ``auto`` resolved, and one sentence on what was chosen and why.
 
     Addresses given in the settings come first, then the usual local ports, all asked at once. A
     server counts when it serves the models of the settings; when those are the defaults, one of its
-    own that looks like a vision-language model will do. Without any server it is ``builtin``.
+    own that looks like a vision-language model will do. Without any server it is ``embedded`` when
+    that is installed and a model is on this disk, else ``builtin``.
 
     Args:
         config: The settings; returned as they are unless the backend is ``auto``.
         candidates: Backends with their addresses, best first.
+        models_folder: Our own folder of models; None leaves the embedded backend out.
     """
     if config.backend != "auto":
         return config, f"Using the backend {config.backend}."
@@ -95,13 +111,32 @@ async def choose_backend(
             models = ", ".join(dict.fromkeys(chosen.models().values()))
             shown = one_line(models, limit=200)
             return chosen, f"Using {server.backend} at {server.url} with {shown}."
-    builtin = dataclasses.replace(config, backend="builtin")
     if not servers:
         why = "no model server answers on this machine"
     else:
         urls = ", ".join(server.url for server in servers)
         why = f"no suitable model is served at {urls}"
+    embedded = await asyncio.to_thread(_embedded, config, models_folder)
+    if embedded is not None:
+        return embedded[0], f"{embedded[1]} It runs embedded, as {why}."
+    builtin = dataclasses.replace(config, backend="builtin")
     return builtin, f"Using the built-in classifier: {why}."
+
+
+def _embedded(
+    config: PersonalTaggerConfig, models_folder: Path | None
+) -> tuple[PersonalTaggerConfig, str] | None:
+    """The settings for the embedded backend, and what it uses; None when it cannot work."""
+    from imageworks.infer.embedded_models import with_embedded_model  # noqa: PLC0415  # seldom used
+    from imageworks.infer.embedded_server import is_runtime_installed  # noqa: PLC0415
+
+    if models_folder is None or not is_runtime_installed():
+        return None
+    try:
+        return with_embedded_model(config, models_folder)
+    except BackendError as error:
+        logger.debug("%s", error)
+        return None
 
 
 def _places(

@@ -7,15 +7,13 @@ little-endian.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 from imageworks.errors import ConfigError
 from imageworks.text import clean_text, show_path
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 MAGIC = b"GGUF"
 NOT_GGUF = "not-gguf"
@@ -31,17 +29,19 @@ _LONGEST_NAME = 120
 
 # enum gguf_metadata_value_type: struct format of each scalar; 8 is a string, 9 an array.
 _SCALARS = {
-    **{0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?"},
-    **{10: "<Q", 11: "<q", 12: "<d"},
+    **dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))),
+    **dict(enumerate(("<Q", "<q", "<d"), 10)),
 }
 _STRING = 8
 _ARRAY = 9
 
 # general.file_type (docs/gguf.md, "General metadata"; later ones from llama.h, enum llama_ftype).
 _FILE_TYPES = {
-    **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K"},
-    **{11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S"},
-    **{17: "Q5_K_M", 18: "Q6_K", 30: "IQ4_XS", 32: "BF16"},
+    **dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))),
+    **dict(enumerate(("Q8_0", "Q5_0", "Q5_1", "Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L"), 7)),
+    **dict(enumerate(("Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K"), 14)),
+    30: "IQ4_XS",
+    32: "BF16",
 }
 
 Value = str | int | float | bool

@@ -14,10 +14,9 @@ import logging
 import os
 import secrets
 import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from imageworks.errors import MetadataError
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.source import has_bytes, open_regular
 from imageworks.text import show_path
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from imageworks.errors import MetadataError
 
 _Result = TypeVar("_Result")
 
@@ -39,9 +39,13 @@ _PAGE_BYTES = 64 * 1024  # a multiple of every page size in use
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
+# Kept for all drafts, as a thread takes longer to start than most of its work takes. Tasks start in
+# their order and wait for earlier ones only, so the threads never wait for one another.
+_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="draft")
+
 
 class Draft:
-    """A hidden file beside its target: filled at once, then flushed and read back in threads.
+    """A hidden file beside its target: filled, flushed and read back in threads.
 
     A context manager: the file is gone when the context ends, unless it was renamed. What goes
     wrong while it is filled is raised by `flush`.
@@ -64,9 +68,9 @@ class Draft:
         ending = f".ptag-{os.getpid()}-{secrets.token_hex(4)}.tmp"
         stem = os.fsencode(target.name)[: _MAX_NAME_BYTES - 1 - len(ending)]
         self._path = target.with_name(f".{os.fsdecode(stem)}{ending}")
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="draft")
-        self._flushed = self._begun()
+        self._flushed = _threads.submit(self._write)
         self._compared: Future[bool] | None = None
+        self._pending: list[Future[Any]] = [self._flushed]
 
     def __enter__(self) -> Draft:
         """Itself."""
@@ -83,7 +87,9 @@ class Draft:
 
     def meanwhile(self, work: Callable[[], _Result]) -> Future[_Result]:
         """Has something done while the draft is flushed; waited for before the draft is gone."""
-        return self._threads.submit(work)
+        begun = _threads.submit(work)
+        self._pending.append(begun)
+        return begun
 
     def flush(self, proven: bytes) -> None:
         """Returns once all is on the disk; from then on the draft is read back meanwhile.
@@ -95,7 +101,7 @@ class Draft:
             MetadataError: ``disk-full``, ``disk-error``, ``read-only``, ``write-failed``, or what
                 setting the attributes raised.
         """
-        self._compared = self._threads.submit(self._holds, proven)
+        self._compared = self.meanwhile(lambda: self._holds(proven))
         with translated_errors():
             self._flushed.result()
 
@@ -113,20 +119,14 @@ class Draft:
 
     def discard(self) -> None:
         """Removes the file; what stands in its way must not hide why it is to go."""
-        self._threads.shutdown()  # waits for what is under way
+        wait(self._pending)
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             logger.warning("%s cannot be removed: %s", show_path(self._path), error.strerror)
 
-    def _begun(self) -> Future[None]:
-        """The flush under way, or what kept the file from being filled."""
-        try:
-            return self._threads.submit(_sync, self._fill())
-        except (OSError, MetadataError) as error:
-            failed: Future[None] = Future()
-            failed.set_exception(error)
-            return failed
+    def _write(self) -> None:
+        _sync(self._fill())
 
     def _fill(self) -> int:
         """The descriptor of the file with all its bytes and attributes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
@@ -15,7 +16,7 @@ from imageworks.metadata.source import MAX_SIZE_BYTES
 from imageworks.metadata.splice import apply_splices, invert_splices, leads_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from imageworks.metadata.fields import FieldMapping
     from imageworks.metadata.iptc import IptcChange
@@ -122,8 +123,27 @@ def _prove_by_exiv2(
     foreign = XmpPacket.parse(before.xmp.encode("utf-8")).foreign(managed) if before.xmp else []
     if foreign != read.foreign(managed):
         raise _unproven(because="Exiv2 reads other XMP values from it")
-    if not values.agrees(read, wanted, mapping):
+    if not values.agrees(read, _as_exiv2_tells(wanted), mapping):
         raise _unproven(because="Exiv2 reads other fields from it than were written")
+
+
+def _as_exiv2_tells(wanted: FieldValues) -> FieldValues:
+    """Fields as Exiv2 repeats them: its XMP toolkit makes a space of U+007F, which XML allows.
+
+    Such text is never written anew, but may stand in a file already.
+    """
+
+    def listed(items: Iterable[str]) -> tuple[str, ...]:
+        spaced = (item.replace("\x7f", " ") for item in items)
+        return tuple(item for item in spaced if item.strip())  # as blank ones are never read
+
+    return replace(
+        wanted,
+        texts={name: text.replace("\x7f", " ").strip() for name, text in wanted.texts.items()},
+        keywords=listed(wanted.keywords),
+        hierarchy=listed(wanted.hierarchy),
+        digikam_tags=listed(wanted.digikam_tags),
+    )
 
 
 def _view_of_sidecar(data: bytes) -> exiv2.Exiv2View | None:

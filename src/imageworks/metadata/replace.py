@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.metadata.draft import Draft, translated_errors
+from imageworks.metadata.ending import outlasting
 from imageworks.metadata.refusal import refusal
-from imageworks.metadata.source import Source
+from imageworks.metadata.source import Source, identity_of
 from imageworks.metadata.splice import Splice, spliced_pieces
 from imageworks.text import show_path
 
@@ -161,13 +162,19 @@ class BegunDraft:
         source: The file that it is to replace.
         splices: How it differs.
         draft: The draft.
+        identity_after: The identity of its bytes, as `identity_of` would tell it.
         seen_unchanged: What `Source.seen_unchanged` finds meanwhile.
     """
 
     source: Source
     splices: tuple[Splice, ...]
     draft: Draft
+    identity_after: Future[str]
     seen_unchanged: Future[os.stat_result | None]
+
+    def is_of(self, source: Source, splices: Sequence[Splice]) -> bool:
+        """Whether it is the draft of this change."""
+        return self.source is source and self.splices == tuple(splices)
 
     def seen(self) -> os.stat_result | None:
         """How the file was seen unchanged; None where it has to be read again."""
@@ -206,15 +213,22 @@ class EarlyDraft:
     def begin(self, source: Source, splices: Sequence[Splice]) -> None:
         """Starts to write the file as these edits would make it, in place of an earlier draft."""
         self._discard()
-        draft = _replacement_draft(source, spliced_pieces(source.data, splices), self._options)
+        pieces = spliced_pieces(source.data, splices)
+        draft = _replacement_draft(source, pieces, self._options)
         draft.meanwhile(lambda: source.identity)
+        after = draft.meanwhile(lambda: identity_of(*pieces))
         seen = draft.meanwhile(source.seen_unchanged)
-        self._begun = BegunDraft(source, tuple(splices), draft, seen)
+        self._begun = BegunDraft(source, tuple(splices), draft, after, seen)
+
+    def identity_after(self, source: Source, splices: Sequence[Splice]) -> str | None:
+        """The identity of the new bytes; None where no draft of this change was begun."""
+        begun = self._begun
+        return begun.identity_after.result() if begun and begun.is_of(source, splices) else None
 
     def take(self, source: Source, splices: Sequence[Splice]) -> BegunDraft | None:
         """The draft of this change, now the caller's to end; None where none was begun."""
         begun = self._begun
-        if begun is None or begun.source is not source or begun.splices != tuple(splices):
+        if begun is None or not begun.is_of(source, splices):
             return None
         self._begun = None
         return begun
@@ -248,14 +262,15 @@ def _take_place(
     source: Source, temporary: Path, options: ReplaceOptions, seen: os.stat_result | None
 ) -> None:
     backup = _keep_original(source, options.backup_root) if options.keeps_original else None
-    try:
-        source.check_unchanged(seen)
-        temporary.replace(source.path)
-    except BaseException:
-        if backup is not None:
-            backup.unlink()
-        raise
-    sync_folder(source.path)
+    with outlasting(source.path, source.status.st_dev):
+        try:
+            source.check_unchanged(seen)
+            temporary.replace(source.path)
+        except BaseException:
+            if backup is not None:
+                backup.unlink()
+            raise
+        sync_folder(source.path)
 
 
 def sweep_leftovers(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from io import FileIO
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from imageworks.metadata.refusal import refusal
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
     from io import BufferedReader
 
 MAX_SIZE_BYTES = 1_000_000_000
@@ -30,18 +32,18 @@ _SAMPLES = 32
 _SAMPLE_BYTES = 8 * 1024
 
 
-def identity_of(data: bytes) -> str:
-    """A digest that tells the versions of one file apart, hex.
+def identity_of(*pieces: bytes | memoryview) -> str:
+    """A digest that tells the versions of one file apart, hex; of its bytes, whole or in pieces.
 
     Of up to 1 MB it is of all bytes. Of a larger file it is of its length, its first half MB and
     last quarter MB, where metadata is, and of 32 stretches evenly spread between: hashing a
     photograph whole takes as long as writing it. What compares a file with itself before a
     replacement does not rely on this; it compares all bytes.
     """
-    digest = hashlib.sha256(str(len(data)).encode("ascii"))
-    view = memoryview(data)
+    size = sum(map(len, pieces))
+    digest = hashlib.sha256(str(size).encode("ascii"))
     # At once: a thread that hashes many small stretches would wait for its turn after each.
-    digest.update(b"".join(view[start:end] for start, end in _stretches(len(data))))
+    digest.update(b"".join(_parts(pieces, _stretches(size))))
     return digest.hexdigest()
 
 
@@ -53,6 +55,17 @@ def identity_of_file(stream: BufferedReader) -> str:
         stream.seek(start)
         digest.update(stream.read(end - start))
     return digest.hexdigest()
+
+
+def _parts(
+    pieces: Sequence[bytes | memoryview], stretches: Iterable[tuple[int, int]]
+) -> Iterator[memoryview]:
+    """What lies in some stretches of the bytes that the pieces make together."""
+    starts = [0, *accumulate(map(len, pieces))]
+    for start, end in stretches:
+        for at, piece in zip(starts, pieces, strict=False):
+            if start < at + len(piece) and at < end:
+                yield memoryview(piece)[max(start - at, 0) : end - at]
 
 
 def _stretches(size: int) -> list[tuple[int, int]]:

@@ -106,7 +106,7 @@ class PersonalMetadataWriter:
 
         What was flushed is read back while a journal takes the announcement down.
         """
-        outcome = _outcome(plan, target=plan.target)  # first, while the early draft is written
+        outcome = _outcome(plan, early)  # first, while the early draft is written
         with contextlib.ExitStack() as stage:
             confirmations = [
                 stage.enter_context(self._staged(change, plan.photo.source, early))
@@ -154,18 +154,19 @@ class DryRunMetadataWriter:
     ) -> WriteOutcome:
         """What a write would do: ``is_changed`` and ``target_path`` tell; ``target`` is none."""
         plan = self._planner.plan(request)
-        return _outcome(plan, target=MetadataTarget.NONE)
+        return _outcome(plan, None)
 
 
 def _read(planner: Planner, path: Path) -> ExistingMetadata:
     return planner.load(path).existing()
 
 
-def _outcome(plan: WritePlan, *, target: MetadataTarget) -> WriteOutcome:
+def _outcome(plan: WritePlan, early: EarlyDraft | None) -> WriteOutcome:
+    """What a write does; without a way back where it is only to be told."""
     first = plan.changes[0] if plan.changes else None
-    undo = () if target is MetadataTarget.NONE else _undo(plan)
+    undo = [_undo(change, early) for change in plan.changes] if early else []
     return WriteOutcome(
-        target=target,
+        target=plan.target if early else MetadataTarget.NONE,
         is_changed=first is not None,
         notes=plan.notes,
         before=plan.before,
@@ -176,20 +177,17 @@ def _outcome(plan: WritePlan, *, target: MetadataTarget) -> WriteOutcome:
     )
 
 
-def _undo(plan: WritePlan) -> list[FileUndo]:
-    files = []
-    for change in plan.changes:
-        old = b"" if change.source is None else change.source.data
-        files.append(
-            FileUndo(
-                path=change.path,
-                identity_before="" if change.source is None else change.source.identity,
-                identity_after=identity_of(change.data),
-                mtime_ns=0 if change.source is None else change.source.status.st_mtime_ns,
-                splices=invert_splices(old, change.splices),
-            )
-        )
-    return files
+def _undo(change: FileChange, early: EarlyDraft) -> FileUndo:
+    before, after = change.source, None
+    if before is not None:
+        after = early.identity_after(before, change.splices)
+    return FileUndo(
+        path=change.path,
+        identity_before="" if before is None else before.identity,
+        identity_after=after or identity_of(change.data),
+        mtime_ns=0 if before is None else before.status.st_mtime_ns,
+        splices=invert_splices(b"" if before is None else before.data, change.splices),
+    )
 
 
 def _take_places(changes: Sequence[FileChange], last_steps: Sequence[Callable[[], None]]) -> None:

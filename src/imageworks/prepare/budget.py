@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LEAST_MAX_PIXELS = 1_100_000
+# Patches of 16 px merged two by two: Qwen3-VL and later, Pixtral and its kin (their model cards'
+# `patch_size` and `spatial_merge_size`). Qwen2-VL and 2.5-VL have 14 px, and 28 px also divides the
+# tiles of InternVL (448), LLaVA (336) and Gemma 3 (896).
+_GRID_32 = re.compile(
+    r"qwen[-_ ]?(?:[3-9]|\d\d)|pixtral|mistral|magistral|ministral", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +32,7 @@ class PixelBudget:
     """
 
     long_edge_px: int = 1024
-    max_pixels: int = 1_100_000
+    max_pixels: int = _LEAST_MAX_PIXELS
     grid_px: int = 28
     jpeg_quality: int = 85
 
@@ -37,6 +50,23 @@ class PixelBudget:
     def name(self) -> str:
         """The budget as part of a file name: another budget, another name."""
         return f"{self.long_edge_px}-{self.max_pixels}-{self.grid_px}-q{self.jpeg_quality}"
+
+
+def budget_for(long_edge_px: int, models: Iterable[str] = ()) -> PixelBudget:
+    """The budget of a prompt profile for the models that will see the picture.
+
+    Args:
+        long_edge_px: As the profile says. A picture of 3:2 may be that long; of a squarer one the
+            area is bounded, which is what it costs.
+        models: Names as the server has them; a grid of 32 px where all of them have it, else 28.
+    """
+    names = tuple(models)
+    is_32 = bool(names) and all(_GRID_32.search(name) for name in names)
+    return PixelBudget(
+        long_edge_px=long_edge_px,
+        max_pixels=max(_LEAST_MAX_PIXELS, long_edge_px * long_edge_px * 2 // 3),
+        grid_px=32 if is_32 else 28,
+    )
 
 
 def target_size(width: int, height: int, budget: PixelBudget) -> tuple[int, int]:

@@ -29,14 +29,28 @@ def rgb_crops(jpeg: bytes, side_px: int) -> list[bytes]:
     Raises:
         DecodeError: The bytes are no whole picture.
     """
+    picture = _decoded(jpeg)
+    return [_crop(picture, box, side_px) for box in _boxes(*picture.size, side_px)]
+
+
+def rgb_whole(jpeg: bytes, side_px: int) -> bytes:
+    """The whole picture squashed into a square, as `rgb_crops` gives its second.
+
+    Raises:
+        DecodeError: The bytes are no whole picture.
+    """
+    picture = _decoded(jpeg)
+    return _crop(picture, (0, 0, *picture.size), side_px)
+
+
+def _decoded(jpeg: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
-            picture = opened.convert("RGB")
+            return opened.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         message = "A prepared picture cannot be read back."
         hint = "delete the preview cache; it is made again."
         raise DecodeError(message, hint=hint, reason="preview-damaged") from error
-    return [_crop(picture, box, side_px) for box in _boxes(*picture.size, side_px)]
 
 
 def _boxes(width: int, height: int, side_px: int) -> list[Box]:

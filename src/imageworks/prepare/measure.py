@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections import Counter
+from functools import lru_cache
 from itertools import accumulate
 
 from PIL import Image, ImageChops, ImageStat
@@ -15,6 +16,8 @@ _MONOCHROME_CHROMA = 20
 _MONOCHROME_SHARE_RATIO = 0.98
 _DOMINANT_SHARE_RATIO = 0.12
 _MAX_COLOURS = 3
+# Sixty-four levels a channel, both ends kept: a few hundred shades to name instead of thousands.
+_COARSE_SHADES = [round((value >> 2) * 255 / 63) for value in range(256)] * 3
 
 # Hue in degrees up to which a name holds. Twelve names, because people agree on them across
 # languages (Berlin and Kay's basic terms, with teal for the cyan that has no basic name).
@@ -70,15 +73,17 @@ def _is_monochrome(sample: Image.Image) -> bool:
 
 
 def _dominant_colours(sample: Image.Image) -> tuple[str, ...]:
-    data = sample.tobytes()
-    names = Counter(
-        _colour_name(*pixel) for pixel in zip(data[0::3], data[1::3], data[2::3], strict=True)
-    )
+    data = sample.point(_COARSE_SHADES).tobytes()
+    names: Counter[str] = Counter()
+    shades = Counter(zip(data[0::3], data[1::3], data[2::3], strict=True))
+    for shade, count in shades.items():
+        names[_colour_name(*shade)] += count
     least = _DOMINANT_SHARE_RATIO * _SAMPLE_PX * _SAMPLE_PX
     ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
     return tuple(name for name, count in ranked if count >= least)[:_MAX_COLOURS]
 
 
+@lru_cache(maxsize=16_384)
 def _colour_name(red: int, green: int, blue: int) -> str:
     hue, saturation, value = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
     if value < 0.15:

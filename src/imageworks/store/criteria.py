@@ -56,6 +56,7 @@ class SortOrder(Enum):
     STATE = "by state"
     UNSURE = "least sure first"
     SURE = "surest first"
+    DISAGREEMENT = "most at odds with the file first"
 
     @property
     def label(self) -> str:

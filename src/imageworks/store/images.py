@@ -225,7 +225,7 @@ class Images:
             condition = f"WHERE {clause}"
         rows = self._library.connection.execute(
             "SELECT t.state, sum(t.n) AS n FROM tally t JOIN folder f ON f.id = t.folder_id"  # noqa: S608  # built from fixed parts
-            f" {condition} GROUP BY t.state HAVING n > 0",
+            f" {condition} GROUP BY t.state HAVING sum(t.n) > 0",
             values,
         )
         return {ImageState(row["state"]): row["n"] for row in rows}

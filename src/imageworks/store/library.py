@@ -15,6 +15,7 @@ from imageworks.store.folders import Folders
 from imageworks.store.images import Images
 from imageworks.store.journal import Journal
 from imageworks.store.kinship import Kinship
+from imageworks.store.neighbours import Neighbours
 from imageworks.store.outcomes import Outcomes
 from imageworks.store.pending import Pending
 from imageworks.store.queue import WorkQueue
@@ -22,6 +23,7 @@ from imageworks.store.runs import Runs
 from imageworks.store.schema import APPLICATION_ID, MIGRATIONS, OLDEST_SQLITE
 from imageworks.store.search import Search
 from imageworks.store.session import SessionMemory
+from imageworks.store.spacing import spaced_column
 from imageworks.store.suggestions import Suggestions
 from imageworks.store.usage import Usage
 from imageworks.text import show_path
@@ -69,6 +71,7 @@ class Library:
         self.corrections = StoredCorrections(self)
         self.pending = Pending(self)
         self.usage = Usage(self)
+        self.neighbours = Neighbours(self)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -99,6 +102,10 @@ class Library:
                 self._connection.rollback()
                 raise
             self._connection.commit()
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Translates SQLite's errors for work on another connection to this library."""
+        return store_errors(self.path)
 
     def data_version(self) -> int:
         """A number that changes when another process has changed the library."""
@@ -149,6 +156,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
+    # The view behind the full-text index needs it at every write.
+    connection.create_function("spaced", 1, spaced_column, deterministic=True)
     return connection
 
 

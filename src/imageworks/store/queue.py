@@ -180,6 +180,22 @@ class WorkQueue:
         ).fetchone()
         return row is None
 
+    def is_claimed(self, image_id: int) -> bool:
+        """Whether an image is under way."""
+        row = self._library.connection.execute(
+            "SELECT 1 FROM work WHERE image_id=? AND is_claimed=1", (image_id,)
+        ).fetchone()
+        return row is not None
+
+    def runs_of_kind(self, kind: str) -> list[int]:
+        """The runs of a kind that have images on the queue."""
+        rows = self._library.connection.execute(
+            "SELECT r.id FROM run r WHERE r.kind=?"
+            " AND EXISTS (SELECT 1 FROM work w WHERE w.run_id = r.id)",
+            (kind,),
+        )
+        return [row[0] for row in rows]
+
     def count(self, run_id: int | None = None) -> int:
         """How many images wait or are under way, in one run or in all."""
         condition, values = ("WHERE run_id=?", (run_id,)) if run_id is not None else ("", ())

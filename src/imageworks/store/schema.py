@@ -30,7 +30,7 @@ CREATE TABLE image(
   reason TEXT NOT NULL DEFAULT '', reason_text TEXT NOT NULL DEFAULT '',
   suggestion_id INTEGER, decision_id INTEGER, lead_id INTEGER, UNIQUE(folder_id, name)) STRICT;
 CREATE INDEX image_state ON image(state, id);
-CREATE INDEX image_shown ON image(id, folder_id, state) WHERE lead_id IS NULL;
+CREATE INDEX image_shown ON image(id, folder_id, state, lead_id) WHERE lead_id IS NULL;
 CREATE INDEX image_lead ON image(lead_id) WHERE lead_id IS NOT NULL;
 CREATE INDEX image_raw ON image(id, folder_id, name) WHERE format IN ('raw', 'dng');
 CREATE INDEX image_taken ON image(taken, id) WHERE taken IS NOT NULL;
@@ -92,6 +92,12 @@ CREATE INDEX kin_group ON kin(group_id, image_id);
 CREATE TABLE hash_band(
   folder_id INTEGER NOT NULL, band INTEGER NOT NULL, image_id INTEGER NOT NULL,
   PRIMARY KEY(folder_id, band, image_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE picture_vector(
+  content TEXT PRIMARY KEY, kind TEXT NOT NULL, vector BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE VIEW person_accept AS
+  SELECT d.id AS decision_id, d.tags, i.content, i.preview
+  FROM decision d JOIN image i ON i.id = d.image_id AND i.decision_id = d.id
+  WHERE d.kind='accept' AND d.made_by='person';
 CREATE TABLE keyword_use(
   folded TEXT PRIMARY KEY, keyword TEXT NOT NULL, uses INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE keyword_word(
@@ -124,15 +130,16 @@ CREATE TABLE lease(
   started INTEGER NOT NULL, heartbeat INTEGER NOT NULL, activity TEXT NOT NULL) STRICT;
 CREATE TABLE memory(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE VIEW words AS SELECT i.id AS id,
-  CASE WHEN d.id IS NULL THEN s.caption ELSE json_extract(d.tags, '$.caption') END AS caption,
-  char(57344, 32) || CASE WHEN d.id IS NULL THEN
+  spaced(CASE WHEN d.id IS NULL THEN s.caption ELSE json_extract(d.tags, '$.caption') END)
+    AS caption,
+  char(57344, 32) || spaced(CASE WHEN d.id IS NULL THEN
       coalesce((SELECT group_concat(value, char(32, 57344, 32))
         FROM json_each(s.existing, '$.keywords')), '') || char(32, 57344, 32) ||
       replace(s.keywords, char(10), char(32, 57344, 32))
     ELSE coalesce((SELECT group_concat(json_extract(value, '$.keyword'), char(32, 57344, 32))
       FROM json_each(d.tags, '$.keywords')), '')
-    END || char(32, 57344) AS keywords,
-  CASE WHEN d.id IS NULL THEN s.description ELSE json_extract(d.tags, '$.description') END
+    END) || char(32, 57344) AS keywords,
+  spaced(CASE WHEN d.id IS NULL THEN s.description ELSE json_extract(d.tags, '$.description') END)
     AS description
 FROM image i JOIN suggestion s ON s.id = i.suggestion_id
   LEFT JOIN decision d ON d.id = i.decision_id AND d.kind = 'accept';

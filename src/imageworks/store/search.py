@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from imageworks.models import ImageState
 from imageworks.store.criteria import FilterKey, ImageQuery, SortOrder
+from imageworks.store.id_load import IdLoad
 from imageworks.store.images import below
 from imageworks.store.schema import KEYWORD_MARK
+from imageworks.store.spacing import spaced
 from imageworks.text import fold
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -41,12 +44,14 @@ _STATE_RANK = " ".join(f"WHEN '{state}' THEN {rank}" for rank, state in enumerat
 _CONFIDENCE = "(SELECT confidence FROM suggestion WHERE id = i.suggestion_id)"
 _ORDERS = {
     SortOrder.FOUND: "i.id",
-    SortOrder.NAME: "CAST(i.name AS TEXT) COLLATE NOCASE, f.path, i.id",
+    SortOrder.NAME: "CAST(i.name AS TEXT) COLLATE NOCASE, i.folder_id, i.id",
     SortOrder.NEWEST: "i.taken DESC NULLS LAST, i.id",
     SortOrder.OLDEST: "i.taken NULLS LAST, i.id",
     SortOrder.STATE: f"CASE i.state {_STATE_RANK} END, i.id",
     SortOrder.UNSURE: f"{_CONFIDENCE} NULLS LAST, i.id",
     SortOrder.SURE: f"{_CONFIDENCE} DESC NULLS LAST, i.id",
+    SortOrder.DISAGREEMENT: "(SELECT disagreement FROM suggestion WHERE id = i.suggestion_id)"
+    " DESC NULLS LAST, i.id",
 }
 
 
@@ -67,35 +72,92 @@ class Search:
     ) -> list[int]:
         """Ids of the images that meet all criteria, in some states, in or below some folders.
 
+        A file that shares another one's card, as the RAW beside a JPEG does, is left out.
+
         Args:
             query: The criteria.
             states: Any of these; all when empty.
             folders: Folders or files; the whole library when empty.
             order: The order of the ids.
         """
-        where: list[str] = []
-        values: list[bytes | int | str] = []
-        for wanted in (list(states), _wanted_states(query)):
-            if wanted:
-                where.append(f"i.state IN ({','.join('?' * len(wanted))})")
-                values += [str(state) for state in wanted]
-        if folders:
-            clause, folder_values = below(folders)
-            where.append(clause)
-            values += folder_values
-        for criterion in query.criteria:
-            if criterion.key is FilterKey.STATE and not criterion.is_negated:
-                continue  # among the wanted states
-            clause, value = _condition(criterion)
-            where.append(f"({clause}) IS NOT TRUE" if criterion.is_negated else clause)
-            values += value
-        condition = f"WHERE {' AND '.join(where)}" if where else ""
-        rows = self._library.connection.execute(
-            "SELECT i.id FROM image i JOIN folder f ON f.id = i.folder_id"  # noqa: S608  # fixed parts
-            f" {condition} ORDER BY {_ORDERS[order]}",
-            values,
-        )
+        text, values = _statement(query, list(states), folders, order)
+        rows = self._library.connection.execute(text, values)
         return [row[0] for row in rows]
+
+    def load_ids(
+        self,
+        query: ImageQuery = ImageQuery(),  # noqa: B008  # frozen
+        *,
+        states: Iterable[ImageState] = (),
+        folders: Sequence[Path] = (),
+        order: SortOrder = SortOrder.FOUND,
+    ) -> IdLoad:
+        """The same as `ids`, in a thread."""
+        text, values = _statement(query, list(states), folders, order)
+        return IdLoad(self._library.path, text, values, _folded)
+
+    def finish(self, load: IdLoad) -> array[int]:
+        """What a load has found, waiting for it if need be.
+
+        Raises:
+            StoreError: The library could not be read.
+        """
+        with self._library.errors():
+            return load.result()
+
+    def ids_around(
+        self, image_id: int, *, folders: Sequence[Path] = (), before: int, after: int
+    ) -> list[int]:
+        """Ids next to an image in the order of discovery, without asking for all of them."""
+        where, values = _shown_in(folders)
+        earlier = self._library.connection.execute(
+            f"SELECT i.id FROM image i WHERE {where} AND i.id < ? ORDER BY i.id DESC LIMIT ?",  # noqa: S608  # fixed parts
+            (*values, image_id, before),
+        ).fetchall()
+        later = self._library.connection.execute(
+            f"SELECT i.id FROM image i WHERE {where} AND i.id >= ? ORDER BY i.id LIMIT ?",  # noqa: S608  # fixed parts
+            (*values, image_id, after),
+        )
+        return [row[0] for row in reversed(earlier)] + [row[0] for row in later]
+
+
+def _statement(
+    query: ImageQuery, states: Sequence[ImageState], folders: Sequence[Path], order: SortOrder
+) -> tuple[str, list[bytes | int | str]]:
+    condition, values = _shown_in(folders)
+    where = [condition]
+    for wanted in (states, _wanted_states(query)):
+        if wanted:
+            where.append(f"i.state IN ({','.join('?' * len(wanted))})")
+            values += [str(state) for state in wanted]
+    for criterion in query.criteria:
+        if criterion.key is FilterKey.STATE and not criterion.is_negated:
+            continue  # among the wanted states
+        clause, value = _condition(criterion)
+        where.append(f"({clause}) IS NOT TRUE" if criterion.is_negated else clause)
+        values += value
+    return (
+        f"SELECT i.id FROM image i WHERE {' AND '.join(where)} ORDER BY {_ORDERS[order]}",  # noqa: S608  # fixed parts
+        values,
+    )
+
+
+def _shown_in(folders: Sequence[Path]) -> tuple[str, list[bytes | int | str]]:
+    """SQL for images that have a card of their own, in or below folders, or named themselves."""
+    values: list[bytes | int | str] = []
+    if not folders:
+        return "i.lead_id IS NULL", values
+    clause, folder_values = below(folders, with_files=False)
+    values += folder_values
+    named = []
+    for path in folders:
+        named.append("(f.path = ? AND x.name = ?)")
+        values += [os.fsencode(path.parent), os.fsencode(path.name)]
+    return (
+        f"i.lead_id IS NULL AND (+i.folder_id IN (SELECT f.id FROM folder f WHERE {clause})"  # noqa: S608  # fixed parts
+        " OR +i.id IN (SELECT x.id FROM image x JOIN folder f ON f.id = x.folder_id"
+        f" WHERE {' OR '.join(named)}))"
+    ), values
 
 
 def _wanted_states(query: ImageQuery) -> list[str]:
@@ -136,7 +198,7 @@ def _keyword_match(value: str) -> str:
 
 def _quoted(text: str) -> str:
     # A query ends at a NUL for SQLite, and an open quote would be an error.
-    return '"' + text.replace("\0", " ").replace('"', '""') + '"'
+    return '"' + spaced(text).replace("\0", " ").replace('"', '""') + '"'
 
 
 def _folded(value: bytes | str | None) -> str:

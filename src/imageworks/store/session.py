@@ -110,10 +110,15 @@ class SessionMemory:
                 connection.execute("DELETE FROM wish WHERE image_id=?", (image_id,)).rowcount
             )
 
+    def has_wishes(self) -> bool:
+        """Whether there is anything to take; looking takes no lock."""
+        row = self._library.connection.execute("SELECT 1 FROM wish LIMIT 1").fetchone()
+        return row is not None
+
     def take_wishes(self) -> list[tuple[str, str]]:
         """All wishes as (kind, value), oldest first, taken off the list."""
-        if self._library.connection.execute("SELECT 1 FROM wish LIMIT 1").fetchone() is None:
-            return []  # looking takes no lock
+        if not self.has_wishes():
+            return []
         with self._library.transaction() as connection:
             rows = connection.execute("DELETE FROM wish RETURNING id, kind, value").fetchall()
         return [(row["kind"], row["value"]) for row in sorted(rows, key=lambda row: row["id"])]

@@ -39,8 +39,8 @@ class Suggestions:
             row = connection.execute(
                 "INSERT INTO suggestion(image_id, run_id, created, content, fingerprint, backend,"
                 " base_url, models, profile, caption, keywords, description, keyword_json, notes,"
-                " answers, existing, timing, duration_ms, confidence, new_keywords)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                " answers, existing, timing, duration_ms, confidence, new_keywords, disagreement)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
                 (
                     *(image_id, run_id, self._library.now_ms(), new.content_id, new.fingerprint),
                     *(new.backend, new.base_url, json.dumps(dict(new.models)), new.prompt_profile),
@@ -53,15 +53,18 @@ class Suggestions:
                     round(new.duration_s * 1000),
                     _confidence(tags),
                     _new_keywords(tags.keywords, new.existing),
+                    disagreement(tags, new.existing),
                 ),
             ).fetchone()
             suggestion_id = int(row["id"])
             self._record_requests(connection, image_id, run_id, new)
             connection.execute(
-                "UPDATE image SET suggestion_id=?, decision_id=NULL, state=?, state_at=?,"
-                " reason='', reason_text='' WHERE id=?",
+                "UPDATE image SET suggestion_id=?, state=?, state_at=?, reason='', reason_text='',"
+                " decision_id=iif(lead_id IS NULL, NULL, decision_id) WHERE id=?",
                 (suggestion_id, ImageState.SUGGESTED, self._library.now_ms(), image_id),
             )
+            # A RAW that shares its JPEG's card was decided on with it, and nobody sees it again.
+            self._library.images.restore_state(image_id)
             connection.execute("DELETE FROM work WHERE image_id=?", (image_id,))
             return suggestion_id
 
@@ -76,12 +79,17 @@ class Suggestions:
         """Takes note of what the file says by now."""
         with self._library.transaction() as connection:
             row = connection.execute(
-                "SELECT keyword_json FROM suggestion WHERE id=?", (suggestion_id,)
+                "SELECT caption, keyword_json, description FROM suggestion WHERE id=?",
+                (suggestion_id,),
             ).fetchone()
-            new_keywords = _new_keywords(keywords_from_json(row["keyword_json"]), existing)
+            keywords = keywords_from_json(row["keyword_json"])
+            tags = Tags(row["caption"], keywords, row["description"])
             connection.execute(
-                "UPDATE suggestion SET existing=?, new_keywords=? WHERE id=?",
-                (existing_to_json(existing), new_keywords, suggestion_id),
+                "UPDATE suggestion SET existing=?, new_keywords=?, disagreement=? WHERE id=?",
+                (
+                    *(existing_to_json(existing), _new_keywords(keywords, existing)),
+                    *(disagreement(tags, existing), suggestion_id),
+                ),
             )
 
     def record_present(self, image_id: int, existing: ExistingMetadata) -> None:
@@ -123,6 +131,21 @@ def _confidence(tags: Tags) -> float | None:
     """The mean of the keywords' scores, 0 to 1, where any are known."""
     scores = [keyword.score for keyword in tags.keywords if keyword.score is not None]
     return sum(scores) / len(scores) if scores else None
+
+
+def disagreement(tags: Tags, existing: ExistingMetadata) -> float:
+    """How far a suggestion is from what the file says: 0 where the file says nothing, to 3.
+
+    One for the caption and one for the description where the file has words of its own and these
+    are none of them; and the share of keywords that are new to a file that has keywords.
+    """
+    texts = (existing.title, existing.description, existing.alt_text, existing.extended_description)
+    own = {fold(text) for text in texts if text}
+    suggested = [fold(text) for text in (tags.caption, tags.description) if text]
+    differing = sum(text not in own for text in suggested) if own else 0
+    is_tagged = bool(existing.keywords) and bool(tags.keywords)
+    share = _new_keywords(tags.keywords, existing) / len(tags.keywords) if is_tagged else 0.0
+    return differing + share
 
 
 def _new_keywords(keywords: tuple[Keyword, ...], existing: ExistingMetadata) -> int:

@@ -38,7 +38,7 @@ _LONGEST_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class KeywordUse:
-    """A keyword as it was first spelled, and how often it was used."""
+    """A keyword as it was spelled when it was first counted, and how often it was used."""
 
     text: str
     uses: int

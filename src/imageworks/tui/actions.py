@@ -66,6 +66,10 @@ _ANYWHERE = frozenset(Scope)
 TYPING_SCOPES = _TEXT | _PROMPT | _VALUE | _ASK
 """Where keys that type a character do so."""
 
+_ALT_DIGITS = "¡™£¢∞§¶•ª"
+"""What Textual makes of alt and 1 to 9 on terminals that send escape and the digit, which most do
+(textual `_ansi_sequences.py`)."""
+
 ACTIONS: tuple[Action, ...] = (
     Action("accept", ("a",), "accept", "accept what the fields say, and go on", _LIST),
     Action("reject", ("r",), "reject", "reject: the file stays as it is, and go on", _LIST),
@@ -115,10 +119,9 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("batch", ("b",), "batch", "ask the model about these folders", _LIST),
     Action("stop_batch", ("B",), "stop batch", "stop the batch; again: at once", _SCREENS),
+    Action("show_summary", ("M",), "summary", "how the last batch went", _SCREENS),
     Action("pause_batch", ("p",), "pause", "ask nothing for a while, or go on", _SCREENS),
-    Action(
-        "repeat_edit", (".",), "repeat", "do the last image's edit to this one, too", _LIST
-    ),
+    Action("repeat_edit", (".",), "repeat", "do the last image's edit to this one, too", _LIST),
     Action("copy_keywords", ("y",), "copy keywords", "copy this image's keywords", _LIST),
     Action("paste_keywords", ("P",), "paste keywords", "add the copied keywords", _LIST),
     Action(
@@ -132,13 +135,20 @@ ACTIONS: tuple[Action, ...] = (
     *(
         Action(
             f"quick_{number}",
-            (f"alt+{number}",),
+            (f"alt+{number}", character),
             f"quick {number}",
             f"put quick keywords {number} on it, or take them out",
-            _LIST | _TEXT,
+            _LIST,
         )
-        for number in range(1, 10)
+        for number, character in enumerate(_ALT_DIGITS, 1)
     ),
+    Action("zoom_in", ("z",), "closer", "look twice as close at the picture", _LIST),
+    Action("zoom_out", ("Z",), "less close", "look half as close", _LIST),
+    Action("zoom_reset", ("0",), "whole", "the whole picture", _LIST),
+    Action("pan_left", ("shift+left",), "left", "look further to the left", _LIST),
+    Action("pan_right", ("shift+right",), "right", "look further to the right", _LIST),
+    Action("pan_up", ("shift+up",), "up", "look further up", _LIST),
+    Action("pan_down", ("shift+down",), "down", "look further down", _LIST),
     Action("show_changes", ("w",), "what changes", "what an accept changes in the file", _LIST),
     Action("edit_long", ("E",), "own editor", "edit the description in $EDITOR", _LIST),
     Action("edit_outside", ("ctrl+e",), "own editor", "edit this field in $EDITOR", _TEXT),
@@ -164,6 +174,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("accept_each", ("e",), "each its own", "accept each with its own text", _GROUP),
     Action("mark_group", ("space",), "mark them", "mark all of the group", _GROUP),
     Action("use_slot", ("enter",), "use", "put this slot's keywords on the image", _QUICK),
+    *(
+        Action(f"use_slot_{number}", (f"{number}",), f"{number}", f"use slot {number}", _QUICK)
+        for number in range(1, 10)
+    ),
     Action("fill_slot", ("f",), "fill", "keep the image's keywords in this slot", _QUICK),
     Action("clear_slot", ("x", "delete"), "clear", "empty this slot", _QUICK),
     Action("slot_next", ("down", "j"), "next slot", "next slot", _QUICK),
@@ -180,7 +194,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("leave_setting", ("escape",), "back", "leave the setting as it was", _VALUE),
     Action("help", ("?", "f1"), "help", "all keys", _ALL_SCREENS),
     Action("palette", ("ctrl+p",), "commands", "find a command by its name", _ANYWHERE - _DIALOGS),
-    Action("confirm", ("enter",), "start", "say yes", _DIALOG),
+    Action("confirm", ("enter",), "yes", "say yes", _DIALOG),
     Action("close", ("escape", "q"), "close", "close without doing anything", _DIALOGS),
     Action("quit", ("q", "ctrl+q"), "quit", "leave; nothing is lost", _ALL_SCREENS),
     Action("quit_now", ("ctrl+q",), "quit", "leave; nothing is lost", TYPING_SCOPES | _DIALOGS),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imageworks.store.records import RunRow
 
 _LOOK_EVERY_S = 0.5
+_LOOK_AT_LEAST_EVERY_S = 2.0
 _START_EVERY_S = 10.0
 _KEPT_RATES = 240
 _STARTS_BEFORE_COMPLAINT = 2
@@ -35,6 +36,8 @@ class EngineWatch:
         self._started_s = float("-inf")
         self._starts = 0
         self._batch_id: int | None = None
+        self._seen: object = None
+        self._stopping = ""
         self.view: EngineView | None = None
         self.rates: deque[float] = deque(maxlen=_KEPT_RATES)
 
@@ -47,14 +50,38 @@ class EngineWatch:
     def look(self) -> str:
         """Looks again when it is time; what the person should be told, or an empty text."""
         now_s = self._clock()
-        if now_s - self._looked_s < _LOOK_EVERY_S:
+        waited_s = now_s - self._looked_s
+        mark = self.client.change_mark()
+        is_due = mark != self._seen or waited_s >= _LOOK_AT_LEAST_EVERY_S
+        if waited_s < _LOOK_EVERY_S or not is_due:
             return ""
-        self._looked_s = now_s
+        self._looked_s, self._seen = now_s, mark
         self.view = view = self.client.view()
         if view.is_batch_active and view.batch is not None:
             self._batch_id = view.batch.id
             self.rates.append(float(view.totals.get("images_per_s") or 0.0))
         return self._tend(view, now_s) or self._ended(view)
+
+    def stop_batch(self) -> str:
+        """Stops the batch, at once when told so twice; what the person should be told."""
+        view = self.client.view()
+        if view.batch is None or not view.is_batch_active:
+            return "No batch is under way."
+        is_now = self._stopping == view.batch.name
+        self._stopping = view.batch.name
+        self.client.stop_batch(view.batch, is_now=is_now)
+        if is_now:
+            return "The batch stops at once; what was under way can be asked for again."
+        return "The batch stops after what is under way; the same key again stops it at once."
+
+    def toggle_pause(self) -> str:
+        """Pauses the asking, or lets it go on; what the person should be told."""
+        self._looked_s = float("-inf")
+        if self.client.view().pause is None:
+            self.client.pause()
+            return "Paused: nothing more is asked. Accepted images are still written."
+        self.client.resume()
+        return "Asking goes on."
 
     def _tend(self, view: EngineView, now_s: float) -> str:
         """Starts an engine where accepted images or a batch wait and none is alive."""
@@ -75,6 +102,7 @@ class EngineWatch:
         if batch is None or view.is_batch_active or batch.id != self._batch_id:
             return ""
         self._batch_id = None
+        self.client.note_seen(batch)
         return ended_text(batch)
 
 

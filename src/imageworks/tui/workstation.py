@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,9 +25,9 @@ from imageworks.tui.engine_watch import EngineWatch
 from imageworks.tui.palette import ActionProvider
 from imageworks.tui.screens.command import CommandScreen
 from imageworks.tui.screens.review import ReviewScreen
-from imageworks.tui.screens.settings import SettingsScreen
 from imageworks.tui.screens.too_small import TooSmallScreen, is_too_small
 from imageworks.tui.states import can_show_unicode
+from imageworks.tui.terminal import Graphics, Renderer
 from imageworks.tui.theme import PLAIN, ThemeWatch, load_theme
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from imageworks.review.session import ReviewSession
     from imageworks.store.library import Library
     from imageworks.tui.screens.settings import SettingsSource
-    from imageworks.tui.terminal import Graphics
     from imageworks.tui.widgets.preview import PreviewPane
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Workstation(App[int]):
             session=session,
             config=config,
             watch=EngineWatch(client, time.monotonic),
-            graphics=graphics,
+            graphics=_drawable(graphics),
             is_colour=not theme.ansi,
             is_unicode=can_show_unicode(),
         )
@@ -168,6 +168,8 @@ class Workstation(App[int]):
         Raises:
             UsageError: Settings cannot be changed here.
         """
+        from imageworks.tui.screens.settings import SettingsScreen  # noqa: PLC0415  # seldom seen
+
         if self._settings is None:
             message = "Settings cannot be changed here."
             raise UsageError(message, hint="start ptag by itself.")
@@ -249,3 +251,10 @@ class Workstation(App[int]):
 
 def _theme_name(config: PersonalTaggerConfig) -> str:
     return PLAIN if "NO_COLOR" in os.environ else config.theme
+
+
+def _drawable(graphics: Graphics | None) -> Graphics | None:
+    """The way to draw, with letters in place of blocks that the terminal would not show."""
+    if can_show_unicode() or (graphics is not None and graphics.renderer is not Renderer.HALF):
+        return graphics
+    return replace(graphics or Graphics(Renderer.ASCII), renderer=Renderer.ASCII)

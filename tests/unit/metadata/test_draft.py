@@ -13,8 +13,8 @@ from imageworks.metadata import source as source_module
 from imageworks.metadata.draft import Draft
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import EarlyDraft, ReplaceOptions, staged_replacement
-from imageworks.metadata.source import read_source
-from imageworks.metadata.splice import Splice
+from imageworks.metadata.source import identity_of, read_source
+from imageworks.metadata.splice import Splice, apply_splices
 from tests.unit.metadata.pictures import make_file, names_in, request, writer
 
 PLAIN = ReplaceOptions(keeps_original=False, preserves_mtime=False)
@@ -25,6 +25,19 @@ def photo(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"old bytes")
     return path
+
+
+@pytest.fixture
+def filled(monkeypatch):
+    """Waits until one more draft has all its bytes."""
+    count, real = threading.Semaphore(0), os.fsync
+
+    def fsync(descriptor):
+        real(descriptor)
+        count.release()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return lambda: count.acquire(timeout=10)
 
 
 def leave_as_is(_path):
@@ -98,26 +111,29 @@ def test_a_draft_is_gone_only_after_the_disk_is_done_with_it(photo, monkeypatch)
     assert names_in(photo.parent) == ["a.jpg"]
 
 
-def test_a_draft_is_taken_only_for_the_change_that_it_was_begun_for(photo):
+def test_a_draft_is_taken_only_for_the_change_that_it_was_begun_for(photo, filled):
     source = read_source(photo)
     splices = (Splice(0, 3, b"new"),)
 
     with EarlyDraft(PLAIN) as early:
         early.begin(source, splices)
 
+        assert filled()
         assert early.take(source, (Splice(0, 3, b"NEW"),)) is None
         assert early.take(read_source(photo), splices) is None
         assert len(names_in(photo.parent)) == 2
     assert names_in(photo.parent) == ["a.jpg"]
 
 
-def test_a_second_draft_takes_the_place_of_the_first(photo):
+def test_a_second_draft_takes_the_place_of_the_first(photo, filled):
     source = read_source(photo)
 
     with EarlyDraft(PLAIN) as early:
         early.begin(source, (Splice(0, 3, b"NEW"),))
         early.begin(source, (Splice(0, 3, b"new"),))
 
+        assert filled()
+        assert filled()
         assert len(names_in(photo.parent)) == 2
         begun = early.take(source, (Splice(0, 3, b"new"),))
         with staged_replacement(source, b"new bytes", PLAIN, begun) as confirm:
@@ -196,6 +212,22 @@ def test_a_file_of_the_last_seconds_or_of_the_future_is_never_trusted_by_its_tim
     assert read_source(photo).seen_unchanged() is None
 
 
+@pytest.mark.parametrize("size", [9, 3_000_000])
+def test_the_identity_of_what_a_draft_holds_is_known_before_it_is_asked_for(photo, size):
+    photo.write_bytes(os.urandom(size))
+    source = read_source(photo)
+    splices = (Splice(2, 3, b"longer than before"), Splice(size - 1, 1, b""))
+
+    with EarlyDraft(PLAIN) as early:
+        early.begin(source, splices)
+
+        assert early.identity_after(source, splices) == identity_of(
+            apply_splices(source.data, splices)
+        )
+        assert early.identity_after(source, splices[:1]) is None
+        assert early.identity_after(read_source(photo), splices) is None
+
+
 def test_other_bytes_are_never_seen_unchanged(photo, monkeypatch):
     at_rest(monkeypatch)
     source = read_source(photo)
@@ -204,12 +236,13 @@ def test_other_bytes_are_never_seen_unchanged(photo, monkeypatch):
     assert source.seen_unchanged() is None
 
 
-def test_an_unproven_change_leaves_neither_a_draft_nor_another_byte(tmp_path, monkeypatch):
+def test_an_unproven_change_leaves_neither_a_draft_nor_another_byte(tmp_path, monkeypatch, filled):
     path = make_file(tmp_path, "IMG.jpg")
     before = path.read_bytes()
     seen = []
 
     def unproven(*_, **__):
+        assert filled()
         seen.append(names_in(tmp_path))
         raise refusal(reason="unproven", because="it was made to fail")
 

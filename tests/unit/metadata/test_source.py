@@ -1,6 +1,8 @@
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import source as module
@@ -87,3 +89,19 @@ def test_a_change_where_metadata_is_changes_the_identity(place):
 
     assert identity_of(bytes(data)) != before
     assert identity_of(bytes(data[:-1])) != before
+
+
+@given(st.data())
+def test_the_identity_of_pieces_is_that_of_the_bytes_they_make(data):
+    head, length, tail, samples = data.draw(st.tuples(*[st.integers(1, 20)] * 4))
+    whole = data.draw(st.binary(max_size=300))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_WHOLE_BYTES", head + tail + samples)
+        patch.setattr(module, "_HEAD_BYTES", head)
+        patch.setattr(module, "_TAIL_BYTES", tail)
+        patch.setattr(module, "_SAMPLES", samples)
+        patch.setattr(module, "_SAMPLE_BYTES", length)
+        assert identity_of(*pieces) == identity_of(whole)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imageworks.prepare.budget import PixelBudget, target_size
+from imageworks.prepare.budget import PixelBudget, budget_for, target_size
 
 SIDES = st.integers(1, 20_000)
 
@@ -79,3 +79,40 @@ def test_budgets_that_differ_have_different_names():
     budgets = [PixelBudget(), PixelBudget(1536), PixelBudget(grid_px=32), PixelBudget(max_pixels=9)]
 
     assert len({budget.name for budget in [*budgets, PixelBudget(jpeg_quality=90)]}) == 5
+
+
+@pytest.mark.parametrize(
+    ("models", "grid_px"),
+    [
+        ((), 28),
+        (("Qwen2.5-VL-7B-AWQ",), 28),
+        (("Qwen/Qwen2-VL-2B-Instruct",), 28),
+        (("Qwen3-VL-8B-Instruct",), 32),
+        (("qwen3.5:4b",), 32),
+        (("qwen3.6-27b", "Qwen3-VL-2B"), 32),
+        (("Qwen3-VL-8B", "gemma-3-4b-it"), 28),
+        (("mistralai/Pixtral-12B",), 32),
+        (("llava-v1.6",), 28),
+    ],
+)
+def test_the_grid_is_that_of_all_the_models(models: tuple[str, ...], grid_px: int):
+    assert budget_for(1024, models).grid_px == grid_px
+
+
+@pytest.mark.parametrize(
+    ("long_edge_px", "size_px", "expected"),
+    [
+        (1024, (6000, 4000), (1008, 672)),
+        (1536, (6000, 4000), (1512, 1008)),
+        (1536, (4000, 4000), (1232, 1232)),
+        (512, (4000, 4000), (504, 504)),
+    ],
+)
+def test_a_detailed_profile_gets_its_long_edge_in_the_usual_shape(
+    long_edge_px: int, size_px: tuple[int, int], expected: tuple[int, int]
+):
+    assert target_size(*size_px, budget_for(long_edge_px)) == expected
+
+
+def test_the_default_profiles_budget_is_the_default_one():
+    assert budget_for(1024) == PixelBudget()

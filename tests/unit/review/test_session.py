@@ -8,7 +8,7 @@ import pytest
 from imageworks.errors import UsageError
 from imageworks.models import ExistingMetadata, ImageState
 from imageworks.review.session import ReviewSession, StateFilter, remembered_folders
-from tests.support.review_library import ReviewLibrary, five_photos, tags_of
+from tests.support.review_library import ReviewLibrary, five_photos, tags_of, undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ def test_undo_of_a_reject_gives_back_the_draft(session: ReviewSession) -> None:
     session.save_draft(1, draft)
     session.reject(1)
 
-    assert session.undo() == 1
+    assert undone(session) == 1
 
     card = session.card(1)
     assert card is not None

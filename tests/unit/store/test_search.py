@@ -184,6 +184,7 @@ def test_orders(made: ReviewLibrary) -> None:
         SortOrder.STATE: [E, A, C, D, B],
         SortOrder.UNSURE: [C, A, B, D, E],
         SortOrder.SURE: [A, C, B, D, E],
+        SortOrder.DISAGREEMENT: [B, A, C, D, E],
     }
 
 
@@ -211,3 +212,62 @@ def test_typed_text_is_never_syntax(
     others = made.library.search.ids(one(key, value, is_phrase=is_phrase, is_negated=True))
 
     assert sorted(found + others) == [A, B, C, D, E]
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("東京都の夜景", "都の夜"),
+        ("東京都の夜景", "夜"),
+        ("赤い鳥居とカメラ", "カメ"),
+        ("서울타워의 야경", "타워"),
+        ("A 鳥居 at dawn", "居 at"),
+    ],
+)
+def test_middle_part_of_a_script_without_spaces_is_found(
+    made: ReviewLibrary, words: str, part: str
+) -> None:
+    image_id = made.add("cjk.jpg", tags_of(words, [words]))
+    made.add("other.jpg", tags_of("東の都 夜と景", ["景色"]))
+
+    for key in (FilterKey.TEXT, FilterKey.CAPTION):
+        query = ImageQuery((Criterion(key, part, is_phrase=True),))
+        assert made.library.search.ids(query)[:1] == [image_id], key
+
+
+def test_keyword_of_ideographs_is_found_whole_or_by_its_start(made: ReviewLibrary) -> None:
+    image_id = made.add("cjk.jpg", tags_of("", ["夜景写真"]))
+
+    def found(value: str) -> list[int]:
+        return made.library.search.ids(ImageQuery((Criterion(FilterKey.KEYWORD, value),)))
+
+    assert found("夜景写真") == [image_id]
+    assert found("夜景*") == [image_id]
+    assert found("夜景") == found("写真") == []
+
+
+def test_most_at_odds_with_the_file_come_first(made: ReviewLibrary) -> None:
+    own = ExistingMetadata(title="Minka", description="Mine", keywords=("cat", "sofa"))
+    agrees = made.add("agrees.jpg", tags_of("Minka", ["Cat"], "mine"), existing=own)
+    silent = made.add("silent.jpg", tags_of("A cat", ["cat"], "A cat."))
+    caption = made.add("caption.jpg", tags_of("A cat", ["cat"], "Mine"), existing=own)
+    both = made.add("both.jpg", tags_of("A cat", ["cat", "dog"], "A cat."), existing=own)
+    every = made.add("every.jpg", tags_of("A cat", ["dog"], "A cat."), existing=own)
+
+    listed = made.library.search.ids(order=SortOrder.DISAGREEMENT)
+
+    wanted = [every, both, caption, *sorted((agrees, silent))]
+    assert [i for i in listed if i in wanted] == wanted
+
+
+def test_order_by_disagreement_follows_what_the_file_says_by_now(made: ReviewLibrary) -> None:
+    first = made.add("first.jpg", tags_of("A cat", ["cat"]))
+    second = made.add("second.jpg", tags_of("A dog", ["dog"]))
+    row = made.library.images.get(second)
+    assert row is not None
+    assert row.suggestion_id is not None
+
+    made.library.suggestions.record_existing(row.suggestion_id, ExistingMetadata(title="Rex"))
+
+    listed = made.library.search.ids(order=SortOrder.DISAGREEMENT)
+    assert listed.index(second) < listed.index(first)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
+from imageworks.engine.attention import MOST_LOOKED_AT
 from imageworks.errors import ImageworksError
+from imageworks.models import ImageState
 from imageworks.store.criteria import ImageQuery
 from imageworks.text import show_path
 from imageworks.tui.actions import Scope
@@ -20,31 +23,42 @@ from imageworks.tui.screens.review_texts import (
     facts_text,
     no_picture_text,
     notes_text,
+    outcome_text,
     title_text,
 )
+from imageworks.tui.widgets.ask_prompt import AskPrompt
 from imageworks.tui.widgets.fields import ReviewForm
 from imageworks.tui.widgets.filter_prompt import FilterPrompt
 from imageworks.tui.widgets.image_list import ImageList
 from imageworks.tui.widgets.key_bar import KeyBar
 from imageworks.tui.widgets.preview import PictureWish, PreviewPane
 from imageworks.tui.widgets.status import StatusLines
-from imageworks.tui.wording import counts_text, progress_text
+from imageworks.tui.wording import count_text, counts_text, progress_text
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from textual.app import ComposeResult
     from textual.timer import Timer
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.review.acts import ActOutcome
     from imageworks.review.session import ReviewCard, ReviewSession
+    from imageworks.review.steps import Steps
     from imageworks.store.library import Library
+    from imageworks.store.records import ImageRow
     from imageworks.tui.actions import KeyTable
     from imageworks.tui.engine_watch import EngineWatch
     from imageworks.tui.terminal import Graphics
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 POLL_S = 0.15
 DRAFT_DELAY_S = 0.3
+PROGRESS_S = 0.25
+_DECIDED = (ImageState.ACCEPTED, ImageState.REJECTED, ImageState.SKIPPED)
 
 
 class ReviewHands(CommandScreen):
@@ -75,7 +89,7 @@ class ReviewHands(CommandScreen):
         is_colour: bool,
         is_unicode: bool,
     ) -> None:
-        super().__init__(keys, [Scope.LIST, Scope.TEXT, Scope.PROMPT])
+        super().__init__(keys, [Scope.LIST, Scope.TEXT, Scope.PROMPT, Scope.ASK])
         self.library = library
         self.session = session
         self.config = config
@@ -83,14 +97,17 @@ class ReviewHands(CommandScreen):
         self.is_unicode = is_unicode
         self.listing = ImageListing(session, time.monotonic)
         self.images = ImageList(self.listing, is_unicode=is_unicode)
-        self.form = ReviewForm()
+        self.form = ReviewForm(config)
         self.preview = PreviewPane(graphics=graphics, is_colour=is_colour)
         self._status = StatusLines()
         self.key_bar = KeyBar(keys, Scope.LIST)
         self._title = Static(id="title", markup=False)
         self.prompt = FilterPrompt(self._title)
+        self.ask_prompt = AskPrompt(self._title)
         self._facts = Static(id="facts", markup=False)
+        self._said: dict[Static, str] = {}
         self._data_version = 0
+        self._looked_at: tuple[int, ...] = ()
         self._draft_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -99,6 +116,8 @@ class ReviewHands(CommandScreen):
             with Vertical(id="left"):
                 yield self._title
                 yield self.prompt
+                yield self.ask_prompt.question
+                yield self.ask_prompt
                 yield self.images
             with Container(id="card"):
                 with Vertical(id="view"):
@@ -113,15 +132,18 @@ class ReviewHands(CommandScreen):
         cursor_id, state_filter = self.session.remembered_place()
         self._data_version = self.library.data_version()
         self.listing.query, self.listing.order = self.session.remembered_search()
-        self.listing.set_filter(state_filter)
-        if not len(self.listing) and self.listing.is_narrowed:
+        self.listing.state_filter = state_filter
+        self.listing.start(cursor_id)
+        if not len(self.listing) and self.listing.is_narrowed and not self.listing.is_loading:
             self.listing.query = ImageQuery()
-            self.listing.set_filter(type(state_filter).ALL)
-        if cursor_id is not None and cursor_id in self.listing.ids:
-            self.listing.move_to_id(cursor_id)
+            self.listing.state_filter = type(state_filter).ALL
+            self.listing.start(cursor_id)
         self.engine.look()
         self.show_current()
         self._show_status()
+        if self.engine.client.unseen_batch() is not None:
+            key = self.keys.key_of("show_summary")
+            self.say(f"A batch has ended since you were here: {key} tells how it went.")
         self.set_interval(POLL_S, self._tick)
 
     # What the person sees
@@ -151,6 +173,14 @@ class ReviewHands(CommandScreen):
         self.session.save_draft(image_id, tags)
         self.form.mark_saved(tags)
 
+    def take_settings(self, config: PersonalTaggerConfig) -> None:
+        """Decides and asks by other settings from now on."""
+        self.keep_draft()
+        self.config = config
+        self.session.use_config(config)
+        self.engine.client.use_config(config)
+        self.show_current()
+
     def keep_place(self) -> None:
         """Keeps draft, cursor, filter and order, for the end of the session."""
         self.keep_draft()
@@ -169,21 +199,77 @@ class ReviewHands(CommandScreen):
             self.say("There is no image here.")
         return self.form.bound_id
 
-    def go_on(self, word: str) -> None:
-        """Goes to the next image to review after a decision."""
+    def go_on(self, word: str, *, more: str = "") -> None:
+        """Goes to the next image to review after a decision; ``more`` is said with it."""
         card = self.form.card
         name = "" if card is None else show_path(card.row.path.name, limit=60)
         position = self.session.next_undecided(self.listing.ids, self.listing.position)
         self.listing.touch()
         self.listing.move_to(position)
         self.show_current()
-        self.say(f"{word}: {name} · {self.keys.key_of('undo')} takes it back")
+        said = f"{word}: {name} · {self.keys.key_of('undo')} takes it back"
+        self.say(f"{said} · {more}" if more else said)
+
+    async def work_through(self, steps: Steps[T]) -> T:
+        """Does long work in steps; the screen is drawn in between, and keys wait their turn.
+
+        Returns:
+            What came of it.
+        """
+        last_said_s = time.monotonic()
+        while True:
+            try:
+                count = next(steps)
+            except StopIteration as stop:
+                outcome: T = stop.value
+                return outcome
+            if time.monotonic() - last_said_s > PROGRESS_S:
+                last_said_s = time.monotonic()
+                self.say(f"{count_text(count, 'image')} so far …")
+            await asyncio.sleep(0)
+
+    async def act_on_many(self, steps: Steps[ActOutcome]) -> None:
+        """Does an act on many images, shows what it left, and says what came of it."""
+        outcome = await self.work_through(steps)
+        self.listing.touch()
+        row = self.listing.row(self.listing.position) if len(self.listing) else None
+        if row is not None and row.state in _DECIDED:
+            self.listing.move_to(
+                self.session.next_undecided(self.listing.ids, self.listing.position)
+            )
+        self.show_current()
+        self.say(f"{outcome_text(outcome)} · {self.keys.key_of('undo')} takes it back")
+
+    async def attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Does what a dialog was asked for; what goes wrong is said here, below the dialog."""
+        try:
+            await work()
+        except ImageworksError as error:
+            logger.info("%s", error)
+            self.say(str(error), is_error=True)
+
+    def ask(self, question: str, on_answer: Callable[[str], Awaitable[None]]) -> None:
+        """Asks for one line of text; it stays open when the answer cannot be used."""
+        self.ask_prompt.open(question, on_answer)
+        # Not `Widget.focus`, which waits its turn while the next keys are already routed.
+        self.set_focus(self.ask_prompt)
+        self.key_bar.show_scope(Scope.ASK)
+
+    async def do_give_answer(self) -> None:
+        """Takes the answer."""
+        await self.ask_prompt.answer()
+        self.leave_text()
+
+    def do_leave_ask(self) -> None:
+        """Back to the list, nothing done."""
+        self.leave_text()
 
     def leave_text(self) -> None:
         """Gives the keys back to the list; what was typed is kept."""
         # Not `Widget.focus`, which waits its turn while the next keys are already routed.
         self.set_focus(self.images)
         self.prompt.close()
+        self.ask_prompt.close()
         self.key_bar.show_scope(Scope.LIST)
         self.keep_draft()
 
@@ -198,16 +284,25 @@ class ReviewHands(CommandScreen):
     def _show_around(self, card: ReviewCard | None) -> None:
         row = None if card is None else card.row
         self.form.show_notes(notes_text(card, self.listing, self.config, self.keys))
-        self._facts.update(facts_text(row), layout=False)
-        self.preview.show(
-            None
-            if row is None
-            else PictureWish(row.thumbnail_path, row.preview_path, no_picture_text(row))
-        )
-        self._show_title()
+        self._say_if_new(self._facts, facts_text(row))
+        self.preview.show(None if row is None else _picture_of(row), self._upcoming_pictures())
+        self.show_title()
 
-    def _show_title(self) -> None:
-        self._title.update(title_text(self.listing, self.session.folders), layout=False)
+    def _upcoming_pictures(self) -> list[PictureWish]:
+        """The pictures of the next rows, which a person most often looks at next."""
+        first = self.listing.position + 1
+        rows = [self.listing.row(at) for at in range(first, min(first + 3, len(self.listing)))]
+        return [_picture_of(row) for row in rows if row is not None]
+
+    def _say_if_new(self, line: Static, text: str) -> None:
+        """Fills a line; the same text again would be drawn and sent again."""
+        if self._said.get(line) != text:
+            self._said[line] = text
+            line.update(text, layout=False)
+
+    def show_title(self) -> None:
+        """Brings the line above the list up to date."""
+        self._say_if_new(self._title, title_text(self.listing, self.session.folders))
         view = self.engine.view
         self.images.empty_text = empty_text(
             self.listing,
@@ -229,15 +324,25 @@ class ReviewHands(CommandScreen):
         """Takes in what the engine has done."""
         try:
             version = self.library.data_version()
-            if version != self._data_version or self.listing.is_stale:
+            if version != self._data_version or self.listing.is_stale or self.listing.is_loading:
+                self.listing.pair_new()
                 self._data_version = version
                 self._take_in_changes()
+            self._tell_attention()
             if news := self.engine.look():
                 self.say(news)
             self._show_status()
         except ImageworksError as error:
             logger.warning("The library cannot be read: %s", error)
             self.say(str(error), is_error=True)
+
+    def _tell_attention(self) -> None:
+        """Lets the engine ask first about what the person sees now and next."""
+        start = self.listing.position
+        seen = tuple(self.listing.ids[start : start + MOST_LOOKED_AT])
+        if seen != self._looked_at:
+            self._looked_at = seen
+            self.engine.client.look_at(seen)
 
     def _take_in_changes(self) -> None:
         self.listing.refresh()
@@ -246,12 +351,12 @@ class ReviewHands(CommandScreen):
             self.keep_draft()
             self.show_current()
             return
-        self._show_title()
+        self.show_title()
         card = self.form.card
         if card is None or self.form.is_dirty:
             return
         # A field that a person is in keeps its text, unless it could not be edited anyway.
-        is_free = self.scope is Scope.LIST or not card.can_decide
+        is_free = self.scope is Scope.LIST or not card.can_edit
         if is_free and self.listing.row(self.listing.position) != card.row:
             self.show_current()
 
@@ -263,8 +368,10 @@ class ReviewHands(CommandScreen):
 
     def on_descendant_blur(self) -> None:
         """Keeps what was typed when a field is left by mouse; the filter line closes."""
-        if self.focused is not self.prompt:
+        if self.prompt.display and self.focused is not self.prompt:
             self.prompt.close()
+        if self.focused is not self.ask_prompt:
+            self.ask_prompt.close()
         self._keep_draft_quietly()
 
     def on_descendant_focus(self) -> None:
@@ -281,3 +388,9 @@ class ReviewHands(CommandScreen):
         except ImageworksError as error:
             logger.warning("A draft cannot be kept: %s", error)
             self.say(str(error), is_error=True)
+
+
+def _picture_of(row: ImageRow) -> PictureWish:
+    return PictureWish(
+        row.thumbnail_path, row.preview_path, no_picture_text(row), original=row.path
+    )

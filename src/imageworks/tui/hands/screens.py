@@ -10,6 +10,7 @@ from imageworks.tui.screens.batch import BatchScreen, batch_lines
 from imageworks.tui.screens.help import HelpScreen
 from imageworks.tui.screens.metrics import MetricsScreen
 from imageworks.tui.screens.review_texts import NOT_ASKED
+from imageworks.tui.screens.summary import show_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,13 +34,16 @@ class ScreenHands(ReviewHands):
             self.app.push_screen(BatchScreen(self.keys, lines, self._start_batch))
 
     def do_stop_batch(self) -> None:
-        """Stops the batch."""
-        view = self.engine.client.view()
-        if view.batch is None or not view.is_batch_active:
-            self.say("No batch is under way.")
-            return
-        self.engine.client.stop_batch(view.batch)
-        self.say("The batch stops after what is under way; the rest can be asked for again.")
+        """Stops the batch; pressed twice, at once."""
+        self.say(self.engine.stop_batch())
+
+    def do_pause_batch(self) -> None:
+        """Pauses the asking, or lets it go on."""
+        self.say(self.engine.toggle_pause())
+
+    def do_show_summary(self) -> None:
+        """Tells how the last batch went."""
+        show_summary(self, self.engine.client)
 
     def do_show_review(self) -> None:
         """This is the review screen."""
@@ -47,6 +51,10 @@ class ScreenHands(ReviewHands):
     def do_show_metrics(self) -> None:
         """Opens the metrics screen."""
         self.app.push_screen(MetricsScreen(self.keys, self.library.runs, self.engine))
+
+    async def do_show_settings(self) -> None:
+        """Opens the settings screen."""
+        await self.app.run_action("show_settings")
 
     def do_help(self) -> None:
         """Shows all keys."""

@@ -12,10 +12,10 @@ from textual.screen import ModalScreen, Screen
 
 from imageworks.errors import ImageworksError
 from imageworks.tui.actions import TYPING_SCOPES, Scope
-from imageworks.tui.widgets.fields import FieldArea
+from imageworks.tui.widgets.typing_field import scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from imageworks.tui.actions import Action, KeyTable
 
@@ -55,8 +55,9 @@ class CommandScreen(Screen[None]):
     @property
     def scope(self) -> Scope:
         """Where the keys go now."""
-        if isinstance(self.focused, FieldArea) and self.focused.scope in self.scopes:
-            return self.focused.scope
+        typing_scope = scope_of(self.focused)
+        if typing_scope is not None and typing_scope in self.scopes:
+            return typing_scope
         return next(iter(self.scopes - TYPING_SCOPES))
 
     def say(self, text: str, *, is_error: bool = False) -> None:
@@ -100,7 +101,7 @@ class CommandScreen(Screen[None]):
     async def settle(self) -> None:
         """Waits until the focused field has taken in the keys that were routed to it."""
         field = self.focused
-        if not isinstance(field, FieldArea):
+        if field is None or scope_of(field) is None:
             return
         has_settled = asyncio.Event()
         if not field.call_later(has_settled.set):
@@ -127,12 +128,13 @@ class CommandScreen(Screen[None]):
 class Dialog(CommandScreen, ModalScreen[None]):
     """A screen over another one; keys do not reach what is below."""
 
-    def __init__(self, keys: KeyTable) -> None:
-        super().__init__(keys, [Scope.DIALOG])
+    def __init__(self, keys: KeyTable, scope: Scope = Scope.DIALOG) -> None:
+        super().__init__(keys, [scope])
 
-    def do_confirm(self) -> None:
+    def do_confirm(self) -> Awaitable[None] | None:
         """Closes; a dialog that asks something overrides it."""
         self.do_close()
+        return None
 
     def do_close(self) -> None:
         """Closes the dialog."""

@@ -12,6 +12,7 @@ from imageworks.errors import ImageworksError
 from imageworks.text import one_line
 from imageworks.tui.actions import Scope
 from imageworks.tui.screens.command import CommandScreen
+from imageworks.tui.screens.summary import show_summary
 from imageworks.tui.widgets.key_bar import KeyBar
 from imageworks.tui.wording import duration_text, rate_text, tokens_text
 
@@ -70,17 +71,20 @@ class MetricsScreen(CommandScreen):
         """Back to the review screen."""
         self.dismiss()
 
+    def do_show_summary(self) -> None:
+        """Tells how the last batch went."""
+        show_summary(self, self._watch.client)
+
     def do_show_metrics(self) -> None:
         """This is the metrics screen."""
 
     def do_stop_batch(self) -> None:
-        """Stops the batch."""
-        view = self._watch.client.view()
-        if view.batch is not None and view.is_batch_active:
-            self._watch.client.stop_batch(view.batch)
-            self.say("The batch stops after what is under way.")
-        else:
-            self.say("No batch is under way.")
+        """Stops the batch; pressed twice, at once."""
+        self.say(self._watch.stop_batch())
+
+    def do_pause_batch(self) -> None:
+        """Pauses the asking, or lets it go on."""
+        self.say(self._watch.toggle_pause())
 
     def do_help(self) -> None:
         """Shows all keys."""

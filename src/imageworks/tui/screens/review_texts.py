@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.review.acts import ActOutcome
     from imageworks.review.session import ReviewCard
     from imageworks.store.records import ImageRow
     from imageworks.tui.actions import KeyTable
@@ -28,6 +29,8 @@ NOT_ASKED = (ImageState.DISCOVERED, ImageState.FAILED)
 def title_text(listing: ImageListing, folders: Sequence[Path]) -> str:
     """Where the cursor is, what is shown, and of which folders."""
     place = f"{listing.position + 1:,} of {len(listing):,}" if len(listing) else "0"
+    if listing.is_loading:
+        place = f"listing {listing.total:,} …"
     where = show_path(folders[0], limit=80) if folders else "all folders"
     more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
     parts = [place, listing.state_filter.label]
@@ -35,6 +38,11 @@ def title_text(listing: ImageListing, folders: Sequence[Path]) -> str:
         parts.append(one_line(filter_text(listing.query), limit=60))
     if listing.order is not SortOrder.FOUND:
         parts.append(listing.order.label)
+    if len(listing.marks):
+        parts.append(f"{len(listing.marks):,} marked")
+    row = listing.row(listing.position) if len(listing) else None
+    if row is not None and row.group_size > 1:
+        parts.append(f"one of {row.group_size} alike")
     return " · ".join((*parts, f"{where}{more}"))
 
 
@@ -42,6 +50,8 @@ def empty_text(
     listing: ImageListing, folders: Sequence[Path], keys: KeyTable, *, is_scanning: bool
 ) -> str:
     """What an empty list says."""
+    if listing.is_loading:
+        return f"Looking through {count_text(listing.total, 'image')} …"
     if listing.total and listing.query.criteria:
         shown = one_line(filter_text(listing.query), limit=60)
         return f"No image matches {shown}.\nPress {keys.key_of('search')} to change the filter."
@@ -67,6 +77,16 @@ def facts_text(row: ImageRow | None) -> str:
     return " · ".join(parts)
 
 
+def outcome_text(outcome: ActOutcome) -> str:
+    """What came of an act on one image or many."""
+    parts = [f"{one_line(outcome.label, limit=80)} {count_text(outcome.count, 'image')}"]
+    if outcome.kept:
+        parts.append(f"{outcome.kept:,} decided on otherwise since, and left as they are")
+    if outcome.busy:
+        parts.append(f"{outcome.busy:,} being written at this moment: the same again does them")
+    return " · ".join(parts)
+
+
 def no_picture_text(row: ImageRow) -> str:
     """What stands in the picture's place."""
     size = f"{row.width_px} x {row.height_px}" if row.width_px else "no picture yet"
@@ -83,6 +103,8 @@ def notes_text(
     if card is None:
         return ""
     parts = [one_line(part, limit=200) for part in (card.made_by, *card.notes) if part]
+    if card.row.is_asked_again:
+        parts.insert(0, "Asked again; the new suggestion is on its way.")
     if card.row.suggestion_id is None and card.row.state in NOT_ASKED:
         waiting = sum(listing.counts.get(state, 0) for state in NOT_ASKED)
         parts.append(
@@ -91,6 +113,6 @@ def notes_text(
         )
     elif card.row.suggestion_id is None:
         parts.append("No suggestion yet; it is on its way.")
-    elif not card.can_decide and card.row.state is ImageState.WRITTEN:
-        parts.append("written already; a new suggestion would make it yours to decide again")
+    elif card.row.state is ImageState.WRITTEN:
+        parts.append("written already; an edit can be accepted and written once more")
     return " · ".join(parts)

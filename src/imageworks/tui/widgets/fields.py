@@ -5,34 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
-from imageworks.models import Origin, Tags
-from imageworks.review.merge import keywords_text, typed_keywords
+from imageworks.models import Keyword, Origin, Tags
+from imageworks.review.changes import iptc_field, keyword_properties, text_properties
+from imageworks.review.edits import TagsEdit, edit_between, repeated
+from imageworks.review.merge import merge_keywords
 from imageworks.text import clean_text, one_line
-from imageworks.tui.actions import Scope
+from imageworks.tui.widgets.keyword_editor import KeywordEditor
+from imageworks.tui.widgets.keyword_hints import editing_hint, legend
+from imageworks.tui.widgets.typing_field import TypingField, is_letter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from textual import events
     from textual.app import ComposeResult
 
-    from imageworks.models import Keyword
+    from imageworks.config import PersonalTaggerConfig
     from imageworks.review.session import ReviewCard
 
-_ORIGIN_WORDS = {
-    Origin.EXISTING: "from the file",
-    Origin.MODEL: "from the model",
-    Origin.VOCABULARY: "from your vocabulary",
-    Origin.PERSON: "typed",
-}
 
-
-class FieldArea(TextArea):
+class FieldArea(TypingField, TextArea):
     """One field. What is pasted into it is cleaned, so that it cannot drive the terminal."""
-
-    scope: ClassVar[Scope] = Scope.TEXT
-    """Where the keys go while they go here."""
 
     def __init__(self, field_id: str, *, is_multiline: bool) -> None:
         super().__init__(
@@ -46,7 +43,7 @@ class FieldArea(TextArea):
 
     def check_consume_key(self, key: str, character: str | None = None) -> bool:  # noqa: ARG002  # Textual's signature
         """Letters are never commands here, even where the text cannot be changed."""
-        return character is not None and character.isprintable()
+        return is_letter(character)
 
     async def on_key(self, event: events.Key) -> None:
         """Runs this field's own editing keys at once.
@@ -65,30 +62,44 @@ class FieldArea(TextArea):
         """Takes control sequences out of what is pasted."""
         event.text = clean_text(event.text, keep_newlines=self.is_multiline)
 
+    def put(self, text: str) -> None:
+        """Replaces the whole text, as one step that ctrl+z takes back."""
+        if self.text != text:
+            self.replace(text, self.document.start, self.document.end)
+
 
 class ReviewForm(VerticalScroll):
-    """The fields of the image under the cursor."""
+    """The fields of the image under the cursor.
+
+    Args:
+        config: Says which metadata the fields become.
+    """
 
     FIELD_NAMES: ClassVar[tuple[str, ...]] = ("caption", "keywords", "description")
 
     class Edited(Message):
         """A field's text has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: PersonalTaggerConfig) -> None:
         super().__init__(id="form", can_focus=False)
+        self._config = config
         self._card: ReviewCard | None = None
         self._loaded: dict[str, str] = {}
         self._saved = Tags()
+        self._first = Tags()
+        self.keywords = KeywordEditor()
+        self.last_edit = TagsEdit()
+        """What was done to the image that was edited last."""
 
     def compose(self) -> ComposeResult:
         """Labels, fields and the lines below them."""
-        yield Static("Caption", classes="label", markup=False)
+        yield Static(id="label-caption", classes="label", markup=False)
         yield FieldArea("caption", is_multiline=False)
         yield Static(id="model-caption", classes="hint optional", markup=False)
-        yield Static("Keywords", classes="label", markup=False)
-        yield FieldArea("keywords", is_multiline=False)
+        yield Static(id="label-keywords", classes="label", markup=False)
+        yield self.keywords
         yield Static(id="origins", classes="hint", markup=False)
-        yield Static("Description", classes="label", markup=False)
+        yield Static(id="label-description", classes="label", markup=False)
         yield FieldArea("description", is_multiline=True)
         yield Static(id="model-description", classes="hint optional", markup=False)
         yield Static(id="notes", classes="hint", markup=False)
@@ -106,43 +117,47 @@ class ReviewForm(VerticalScroll):
     @property
     def is_dirty(self) -> bool:
         """Whether the fields hold what is not saved yet."""
-        return self._card is not None and self._card.can_decide and self.tags() != self._saved
+        return self._card is not None and self._card.can_edit and self.tags() != self._saved
 
     def bind(self, card: ReviewCard | None) -> None:
         """Loads an image's fields; whatever was in them must be saved before."""
+        is_other = card is None or self._card is None or card.row.id != self._card.row.id
         self._card = card
         tags = Tags() if card is None else card.fields
         self._saved = tags
+        if is_other:
+            self._first = tags
         self._loaded = {
             "caption": clean_text(tags.caption),
-            "keywords": keywords_text(tags.keywords),
             "description": clean_text(tags.description, keep_newlines=True),
         }
-        is_read_only = card is None or not card.can_decide
+        is_read_only = card is None or not card.can_edit
         for name, text in self._loaded.items():
             area = self.area(name)
             if area.text != text:
                 area.load_text(text)
             area.read_only = is_read_only
+        self.keywords.load(tags.keywords, self.known_keywords(), is_other_image=is_other)
+        self.keywords.read_only = is_read_only
         self.refresh_lines()
 
     def area(self, name: str) -> FieldArea:
-        """A field by name."""
+        """The field of a text, by name."""
         return self.query_one(f"#{name}", FieldArea)
+
+    def field(self, name: str) -> FieldArea | KeywordEditor:
+        """Any field by name."""
+        return self.keywords if name == "keywords" else self.area(name)
 
     def tags(self) -> Tags:
         """What the fields say; what was not touched is exactly as it was loaded."""
         if self._card is None:
             return Tags()
         fields = self._card.fields
-        caption, keywords, description = (
-            self.area(name).text for name in ("caption", "keywords", "description")
-        )
+        caption, description = self.area("caption").text, self.area("description").text
         return Tags(
             caption=fields.caption if caption == self._loaded["caption"] else clean_text(caption),
-            keywords=fields.keywords
-            if keywords == self._loaded["keywords"]
-            else typed_keywords(keywords, self._known_keywords()),
+            keywords=self.keywords.keywords(),
             description=fields.description
             if description == self._loaded["description"]
             else clean_text(description, keep_newlines=True),
@@ -151,11 +166,42 @@ class ReviewForm(VerticalScroll):
     def mark_saved(self, tags: Tags) -> None:
         """Takes note that these fields are kept."""
         self._saved = tags
+        edit = edit_between(self._first, tags)
+        if not edit.is_empty:
+            self.last_edit = edit
+
+    def put(self, tags: Tags) -> None:
+        """Puts other words into the fields, as a person's edit that each field can take back."""
+        self.area("caption").put(clean_text(tags.caption))
+        self.area("description").put(_description(tags))
+        self.put_keywords(tags.keywords)
+
+    def put_keywords(self, keywords: Iterable[Keyword]) -> None:
+        """Puts other keywords in; those that were there are shown as taken out."""
+        wanted = tuple(keywords)
+        if wanted != self.keywords.keywords():
+            self.keywords.change(self.keywords.line.with_keywords(wanted))
+
+    def repeat_edit(self) -> None:
+        """Does to this image what was done to the one that was edited last."""
+        tags = repeated(self.last_edit, self.tags(), self.known_keywords())
+        self.put(tags)
+        # What was only repeated here stays what is repeated next.
+        self._first = self.tags()
+
+    def known_keywords(self) -> tuple[Keyword, ...]:
+        """What file and suggestion say about this image; their keywords keep their origin."""
+        card = self._card
+        if card is None:
+            return ()
+        own = (Keyword(text, origin=Origin.EXISTING) for text in card.existing.keywords)
+        proposed = merge_keywords(card.proposed.keywords, own)
+        return merge_keywords(proposed, card.suggested.keywords)
 
     def swap_texts(self) -> bool:
         """Puts the model's caption and description in, or the file's back; False: they agree."""
         card = self._card
-        if card is None or not card.can_decide or not _has_other_words(card):
+        if card is None or not card.can_edit or not _has_other_words(card):
             return False
         file = (clean_text(card.proposed.caption), _description(card.proposed))
         model = (
@@ -164,41 +210,71 @@ class ReviewForm(VerticalScroll):
         )
         shown = (self.area("caption").text, self.area("description").text)
         caption, description = file if shown == model else model
-        self._put("caption", caption)
-        self._put("description", description)
+        self.area("caption").put(caption)
+        self.area("description").put(description)
         self.refresh_lines()
         return True
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Tells the screen that there is something to keep."""
         event.stop()
-        self.refresh_lines()
-        if self.is_dirty:
-            self.post_message(self.Edited())
+        self._tell()
+
+    def on_keyword_editor_changed(self, event: KeywordEditor.Changed) -> None:
+        """Likewise for the keywords."""
+        event.stop()
+        self._tell()
+
+    def on_keyword_editor_moved(self, event: KeywordEditor.Moved) -> None:
+        """Says what is under the cursor now."""
+        event.stop()
+        self._show_keyword_line()
 
     def refresh_lines(self) -> None:
-        """Brings the lines below the fields up to date."""
+        """Brings the lines around the fields up to date."""
         card = self._card
         tags = self.tags()
         has_other = card is not None and _has_other_words(card)
         self._line("model-caption", _other_text(card, tags, "caption") if has_other else "")
         self._line("model-description", _other_text(card, tags, "description") if has_other else "")
-        self._line("origins", _origins_text(tags.keywords))
+        self._show_keyword_line()
+        for name, properties in text_properties(self._config).items():
+            self._label(name, _length_text(self.area(name).text), properties)
+        count = f"{len(tags.keywords)}" if tags.keywords else ""
+        self._label("keywords", count, keyword_properties(self._config))
 
     def show_notes(self, text: str) -> None:
         """Shows what the person should know about this image."""
         self._line("notes", text)
 
-    def _known_keywords(self) -> tuple[Keyword, ...]:
-        card = self._card
-        if card is None:
-            return ()
-        return (*card.suggested.keywords, *card.proposed.keywords, *card.fields.keywords)
+    def _tell(self) -> None:
+        self.refresh_lines()
+        if self.is_dirty:
+            self.post_message(self.Edited())
 
-    def _put(self, name: str, text: str) -> None:
-        area = self.area(name)
-        if area.text != text:
-            area.replace(text, area.document.start, area.document.end)
+    def _show_keyword_line(self) -> None:
+        if self.keywords.has_focus and not self.keywords.read_only:
+            line = self.query_one("#origins", Static)
+            line.update(editing_hint(self.keywords), layout=False)
+        else:
+            self._line("origins", legend(self.keywords.line))
+
+    def _label(self, name: str, length: str, properties: tuple[str, ...]) -> None:
+        """A field's name, how long it is, and what it becomes in the file."""
+        iptc = iptc_field(properties, self._config)
+        becomes = ", ".join(properties) + (f" + IPTC {iptc.name}" if iptc else "")
+        parts: list[tuple[str, str] | str] = [name.capitalize()]
+        size_bytes = 0
+        if iptc is not None and name != "keywords":
+            size_bytes = len(self.area(name).text.encode("utf-8", "replace"))
+        if iptc is not None and size_bytes > iptc.limit_bytes:
+            shown = f" {size_bytes:,} of {iptc.limit_bytes:,} bytes: IPTC {iptc.name} is cut there"
+            parts.append((shown, "$tagger-bad"))
+        else:
+            shown = " · ".join(part for part in (length, becomes) if part)
+            parts.append((f" {shown}", "$tagger-quiet not bold"))
+        label = self.query_one(f"#label-{name}", Static)
+        label.update(Content.assemble(*parts), layout=False)
 
     def _line(self, line_id: str, text: str) -> None:
         """Fills a line. Its height is fixed: a new layout at each image would take 10 ms a key."""
@@ -233,10 +309,5 @@ def _description(tags: Tags) -> str:
     return clean_text(tags.description, keep_newlines=True)
 
 
-def _origins_text(keywords: tuple[Keyword, ...]) -> str:
-    parts = []
-    for origin, word in _ORIGIN_WORDS.items():
-        texts = [keyword.text for keyword in keywords if keyword.origin is origin]
-        if texts:
-            parts.append(f"{word}: {', '.join(texts)}")
-    return " · ".join(parts)
+def _length_text(text: str) -> str:
+    return f"{len(text):,} characters" if text else ""

@@ -20,6 +20,7 @@ from imageworks.tui.wording import shorten_middle
 if TYPE_CHECKING:
     from textual import events
 
+    from imageworks.review.marks import Marks
     from imageworks.store.records import ImageRow
     from imageworks.tui.listing import ImageListing
 
@@ -56,7 +57,7 @@ class ImageList(ScrollView, can_focus=True):
         super().__init__(id="images")
         self._listing = listing
         self._is_unicode = is_unicode
-        self._drawn: dict[int, ImageRow | None] = {}
+        self._drawn: dict[int, tuple[ImageRow | None, bool]] = {}
         self.empty_text = ""
 
     def follow(self) -> None:
@@ -102,13 +103,16 @@ class ImageList(ScrollView, can_focus=True):
         if position >= len(self._listing):
             return Strip.blank(width, base)
         row = self._listing.row(position)
-        self._drawn[position] = row
+        self._drawn[position] = (row, self._is_marked(position))
         is_cursor = position == self.cursor
         if is_cursor:
             base = self._style("cursor")
         if row is None:
             return Strip([Segment("    (gone)", base)], 10).adjust_cell_length(width, base)
         return self._row_line(row, width, base, is_cursor=is_cursor)
+
+    def _is_marked(self, position: int) -> bool:
+        return self._listing.ids[position] in self._listing.marks
 
     def _row_line(self, row: ImageRow, width: int, base: Style, *, is_cursor: bool) -> Strip:
         sign = STATE_SIGNS[row.state]
@@ -117,13 +121,19 @@ class ImageList(ScrollView, can_focus=True):
         name_width = max(_SHORTEST_NAME, min(28, (width - _STATE_WIDTH) * 2 // 5))
         name = shorten_middle(one_line(row.path.name, limit=400), name_width)
         # A state's word gives way before the file's name does.
-        word = f" {sign.word:<{WORD_WIDTH}}" if width >= _STATE_WIDTH + _SHORTEST_NAME else ""
+        has_word = width >= _STATE_WIDTH + _SHORTEST_NAME
+        word = f"{'asked' if row.is_asked_again else sign.word:<{WORD_WIDTH}}" if has_word else ""
+        mark = _mark_of(row, self._listing.marks, is_unicode=self._is_unicode)
         caption = one_line(row.caption or row.reason_text, limit=200)
+        kin = _kin_text(row, is_unicode=self._is_unicode)
         quiet = base + Style(color=self._style("quiet").color)
         segments = [
             Segment(">" if is_cursor else " ", base),
-            Segment(f"{glyph}{word} ", tone),
+            Segment(glyph, tone),
+            Segment(mark if has_word or mark != " " else "", base),
+            Segment(f"{word} ", tone),
             Segment(set_cell_size(name, name_width) + " ", base),
+            Segment(kin, base),
             Segment(caption, quiet if row.caption else tone),
         ]
         strip = Strip(segments, sum(cell_len(segment.text) for segment in segments))
@@ -142,9 +152,9 @@ class ImageList(ScrollView, can_focus=True):
         last = min(first + self.size.height, len(self._listing))
         drawn, self._drawn = self._drawn, {}
         for position in range(first, last):
-            row = self._listing.row(position)
-            self._drawn[position] = row
-            if position not in drawn or drawn[position] != row:
+            now = (self._listing.row(position), self._is_marked(position))
+            self._drawn[position] = now
+            if position not in drawn or drawn[position] != now:
                 self._refresh_row(position)
         if any(position >= last for position in drawn):
             self.refresh()
@@ -160,3 +170,20 @@ class ImageList(ScrollView, can_focus=True):
             self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
         elif height and self.cursor >= top + height:
             self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
+
+
+def _mark_of(row: ImageRow, marks: Marks, *, is_unicode: bool) -> str:
+    """The sign of a marked image: one cell, blank without a mark."""
+    if row.id not in marks:
+        return " "
+    return "●" if is_unicode else "*"
+
+
+def _kin_text(row: ImageRow, *, is_unicode: bool) -> str:
+    """How many pictures are alike, and whether a RAW shares the card; empty as a rule."""
+    parts = []
+    if row.group_size > 1:
+        parts.append(f"{'×' if is_unicode else 'x'}{row.group_size}")  # noqa: RUF001  # a multiplication sign
+    if row.followers:
+        parts.append("+raw")
+    return f"{' '.join(parts)} " if parts else ""

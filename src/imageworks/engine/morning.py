@@ -1,0 +1,85 @@
+"""The morning after: what a batch did, what failed and why, and what waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imageworks.models import ImageState
+from imageworks.store.pace import review_pace_s
+from imageworks.store.records import ImageRow, RunRow
+
+if TYPE_CHECKING:
+    from imageworks.store.library import Library
+
+_LISTED_FAILURES = 10
+_SEEN = "summary.seen"
+
+
+@dataclass(frozen=True, slots=True)
+class MorningAfter:
+    """How things stand after a batch.
+
+    Attributes:
+        run: The batch.
+        counts: Its images by outcome.
+        failures: Its failed images by reason, most frequent first.
+        failed: Some images of the library that have failed.
+        waiting: Images of the library with a suggestion that nobody has decided on.
+        unwritten: Accepted images that are not yet on disk.
+        pace_s: Seconds a decision, at the person's pace of late; None while unknown.
+    """
+
+    run: RunRow
+    counts: Mapping[str, int]
+    failures: Mapping[str, int]
+    failed: Sequence[ImageRow]
+    waiting: int
+    unwritten: int
+    pace_s: float | None
+
+    @property
+    def review_s(self) -> float | None:
+        """Seconds to review what waits, at the person's pace; None while that is unknown."""
+        return None if self.pace_s is None else self.waiting * self.pace_s
+
+    @property
+    def left(self) -> int:
+        """Images of the batch that it did not come to."""
+        return max(0, int(self.run.totals.get("total") or 0) - sum(self.counts.values()))
+
+
+def morning_after(library: Library, run: RunRow) -> MorningAfter:
+    """How things stand after a batch, as the library has it now."""
+    failed_ids = library.images.ids(states=[ImageState.FAILED])[:_LISTED_FAILURES]
+    return MorningAfter(
+        run=run,
+        counts=library.outcomes.counts(run.id),
+        failures=library.outcomes.failures(run.id),
+        failed=library.images.rows(failed_ids),
+        waiting=library.images.counts().get(ImageState.SUGGESTED, 0),
+        unwritten=library.decisions.count_intended(),
+        pace_s=review_pace_s(library),
+    )
+
+
+def unseen_batch(library: Library) -> RunRow | None:
+    """The latest batch when it has ended with something done, and nobody has been told of it."""
+    run = library.runs.current_batch()
+    if run is None or run.ended_at is None or run.status in {"pending", "running"}:
+        return None
+    if not run.totals.get("done"):
+        return None
+    return None if library.session.recall(_SEEN) == _mark(run) else run
+
+
+def note_seen(library: Library, run: RunRow) -> None:
+    """Takes note that a person has been told how a batch ended."""
+    if run.ended_at is not None and library.session.recall(_SEEN) != _mark(run):
+        library.session.remember(_SEEN, _mark(run))
+
+
+def _mark(run: RunRow) -> str:
+    """One end of one run: a batch that goes on ends again."""
+    return f"{run.name} {run.ended_at}"
