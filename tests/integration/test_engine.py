@@ -299,7 +299,7 @@ def test_the_engine_process_serves_a_client_and_ends_when_told(tmp_path, library
         config = config_for(tmp_path, server)
         client = EngineClient(library, config, tmp_path / "engine.log")
         client.attach()
-        client.start_review_batch(config.input_paths)
+        client.start_batch(replace(config, review_later=True))
         deadline = time.monotonic() + 60
         while client.view().batch.status != "finished":
             assert time.monotonic() < deadline

@@ -1,7 +1,7 @@
 """Stands in for the embedded server's child: takes the same order, serves made-up answers.
 
 A picture that holds ``POISON`` kills it; one that holds ``ONCE`` does so once, as the file named by
-the first argument remembers; with ``always`` there, every picture does.
+the first argument remembers; with ``always`` there, every picture does. ``REFUSE`` gets a 401.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from imageworks.infer.embedded_child import Order
 from tests.support.openai_answers import AskedRequest, default_script
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import OpenAIServer, status_fault
 
 
 def main() -> None:
@@ -29,6 +29,8 @@ def main() -> None:
             is_fatal = True
         if is_fatal and not request.is_probe:
             os.kill(os.getpid(), signal.SIGKILL)
+        if b"REFUSE" in request.image:
+            return status_fault(401, "not today")
         return default_script(request)
 
     server = OpenAIServer(

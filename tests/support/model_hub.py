@@ -100,4 +100,5 @@ class ModelHub:
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)
+        handler.send_header("Connection", "close")
         handler.end_headers()

@@ -85,4 +85,6 @@ class PictureApp(App[None]):
 
 
 if __name__ == "__main__":
-    PictureApp(TerminalQuestion(os.environ, sys.argv[1]).answer(), [Path(name) for name in sys.argv[2:]]).run()
+    PictureApp(
+        TerminalQuestion(os.environ, sys.argv[1]).answer(), [Path(name) for name in sys.argv[2:]]
+    ).run()

@@ -96,8 +96,8 @@ def scene(source: random.Random, width: int = 280, height: int = 196) -> tuple[I
     _draw_details(draw, source, truth, (width, horizon, height), earth)
     size = min(width, height) * source.uniform(0.16, 0.25)
     x = width * POSITIONS[truth.position] + source.uniform(-0.04, 0.04) * width
-    y = horizon + (height - horizon) * source.uniform(0.25, 0.6)
-    _draw_thing(draw, thing, (x, y, size), _varied(COLOURS[colour], source, 8))
+    foot = horizon + (height - horizon) * source.uniform(0.25, 0.6)
+    _draw_thing(draw, thing, (x, foot, size), _varied(COLOURS[colour], source, 8))
     if source.random() < 0.5:
         image = image.filter(ImageFilter.GaussianBlur(source.uniform(0, 0.8)))
     return image, truth
@@ -161,8 +161,6 @@ def _draw_thing(
         return [(x + s * across, y + s * down) for across, down in corners]
 
     match thing:
-        case "flower":
-            _draw_flower(draw, box, colour)
         case "house":
             draw.rectangle(box(-1, -1, 1, 0), fill=colour)
             draw.polygon(shape((-1.25, -1), (0, -1.9), (1.25, -1)), fill=dark)
@@ -177,13 +175,19 @@ def _draw_thing(
         case "ball":
             draw.ellipse(box(-1, -2, 1, 0), fill=colour)
         case "car":
-            draw.rectangle(box(-1.5, -0.8, 1.5, -0.2), fill=colour)
-            draw.rectangle(box(-0.8, -1.35, 0.8, -0.8), fill=colour)
-            for wheel in (-0.85, 0.85):
-                draw.ellipse(box(wheel - 0.32, -0.5, wheel + 0.32, 0.12), fill=(20, 20, 20))
+            _draw_car(draw, box, colour)
         case "tower":
             draw.rectangle(box(-0.4, -2.6, 0.4, 0), fill=colour)
             draw.polygon(shape((-0.55, -2.6), (0, -3.3), (0.55, -2.6)), fill=dark)
+        case _:
+            _draw_flower(draw, box, colour)
+
+
+def _draw_car(draw: ImageDraw.ImageDraw, box: Callable[..., list[float]], colour: Colour) -> None:
+    draw.rectangle(box(-1.5, -0.8, 1.5, -0.2), fill=colour)
+    draw.rectangle(box(-0.8, -1.35, 0.8, -0.8), fill=colour)
+    for wheel in (-0.85, 0.85):
+        draw.ellipse(box(wheel - 0.32, -0.5, wheel + 0.32, 0.12), fill=(20, 20, 20))
 
 
 def _draw_flower(

@@ -303,8 +303,10 @@ async def test_batch_dialog_says_what_and_whom_and_starts_on_enter(made: ReviewL
     async with app.run_test(size=WIDE) as pilot:
         await burst(pilot, "b")
         text = screen_text(app)
-        assert "Qwen2.5-VL-7B-AWQ at lmdeploy, profile default" in text
-        assert "about 1 image of 5" in text
+        assert "backend     lmdeploy" in text
+        assert "model       Qwen2.5-VL-7B-AWQ" in text
+        assert "1 image of 5 without a suggestion" in text
+        assert "wait for my decision; no file is written" in text
         assert made.library.runs.next_pending() is None
         await burst(pilot, "enter")
 
@@ -345,7 +347,7 @@ async def test_batch_that_cannot_be_added_says_why(
         raise StoreError("The disk is full.", hint="make room.")  # noqa: EM101
 
     async with app.run_test(size=WIDE) as pilot:
-        monkeypatch.setattr(engine_of(app), "start_review_batch", refuse)
+        monkeypatch.setattr(engine_of(app), "start_batch", refuse)
         await burst(pilot, "b", "enter")
 
         assert app.review.message == "The disk is full. hint: make room."

@@ -13,6 +13,7 @@ from imageworks.engine.attention import look_at
 from imageworks.engine.control import SCAN, STOP, STOP_NOW, Pause
 from imageworks.engine.lease import is_alive_elsewhere, is_engine_alive, screen_lock
 from imageworks.engine.morning import MorningAfter, morning_after, note_seen, unseen_batch
+from imageworks.paths import app_paths
 from imageworks.store.records import RunOptions, RunRow
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.store.library import Library
+
+
+_PLAIN_OPTIONS = RunOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,12 @@ class EngineClient:
         """Where an engine that this process starts logs to."""
         return self._log_path
 
-    def start_batch(self, config: PersonalTaggerConfig) -> RunRow:
+    def start_batch(
+        self, config: PersonalTaggerConfig, options: RunOptions = _PLAIN_OPTIONS
+    ) -> RunRow:
         """Adds a batch with its own settings and sees that an engine works on it."""
-        run = self._library.runs.create(
-            "batch", config.to_json(), options=RunOptions(is_background=True)
-        )
+        options = replace(options, is_background=True)
+        run = self._library.runs.create("batch", config.to_json(), options=options)
         self.ensure_running()
         return run
 
@@ -128,11 +133,21 @@ class EngineClient:
         self.ensure_running()
         return run
 
-    def start_review_batch(self, folders: Sequence[Path]) -> RunRow:
-        """Adds a batch that asks about these folders and leaves every decision to the person."""
-        return self.start_batch(
-            replace(self._config, input_paths=tuple(folders), review_later=True)
-        )
+    def check_folders(self, folders: Sequence[Path]) -> tuple[Path, ...]:
+        """The folders as absolute paths.
+
+        Raises:
+            UsageError: One is missing or cannot be read.
+        """
+        from imageworks.discover.walk import check_inputs  # noqa: PLC0415  # seldom needed
+
+        return check_inputs(folders)
+
+    def profile_names(self) -> tuple[str, ...]:
+        """The prompt profiles that can be chosen."""
+        from imageworks.infer.profiles import ProfileBook  # noqa: PLC0415  # seldom needed
+
+        return ProfileBook(app_paths().profiles_dir).names()
 
     def stop_batch(self, run: RunRow, *, is_now: bool = False) -> None:
         """Asks the engine to stop a batch; what is left can be asked for again.

@@ -41,6 +41,8 @@ _TOTALS_EVERY_S = 0.5
 _PATIENCE_S = 900.0
 _DRAIN_S = 20.0
 _PREPARERS = 4
+# While these read metadata or look pictures up, no decoder waits for work.
+_PREPARERS_BESIDE_DECODERS = 2
 _AHEAD = 2
 _LEAST_AHEAD = 3
 _PACE_EVERY_S = 10.0
@@ -85,6 +87,7 @@ class PersonalTaggerRunner:
         self._on_progress = on_progress
         self._check_service = check
         self._ticker: asyncio.Task[None] | None = None
+        self._images = images
         self._gate = BackendGate(engine, patience_s=patience_s)
         self._metrics = collect_metrics(library, run.id)
         self._asker = AwareAsker(
@@ -194,7 +197,8 @@ class PersonalTaggerRunner:
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._discover())]
-                workers += [group.create_task(self._prepare()) for _ in range(_PREPARERS)]
+                preparers = max(_PREPARERS, self._images.count + _PREPARERS_BESIDE_DECODERS)
+                workers += [group.create_task(self._prepare()) for _ in range(preparers)]
                 workers.append(group.create_task(self._engine.watch()))
                 workers.append(group.create_task(self._attend()))
                 workers.append(group.create_task(self._asker.look_around()))

@@ -87,8 +87,11 @@ def _siblings(path: Path) -> list[Path]:
         for extension in IMAGE_EXTENSIONS
         for spelled in (extension, extension.upper())
     }
-    candidates = (path.with_name(name) for name in sorted(names - {path.name}))
-    return [other for other in candidates if _is_file(other) and not _is_same_file(path, other)]
+    folder = os.fspath(path.parent)
+    # As plain text, for it is asked for close to a hundred names of which hardly one exists.
+    present = (name for name in names - {path.name} if _is_file(os.path.join(folder, name)))  # noqa: PTH118
+    others = map(path.with_name, sorted(present))
+    return [other for other in others if not _is_same_file(path, other)]
 
 
 def _rank(suffix: str) -> int:
@@ -122,7 +125,7 @@ def _leads(rank: int, present: Sequence[int]) -> bool:
     return not best or rank < best[0] or (rank == best[0] and best[1:] != [rank])
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(path: Path | str) -> bool:
     """False as well where the name would be too long to exist."""
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for such a name
 

@@ -65,6 +65,11 @@ class ImageProcesses:
         self._running: set[asyncio.Task[PreparedImage]] = set()
         self._is_closed = False
 
+    @property
+    def count(self) -> int:
+        """How many pictures can be prepared at once."""
+        return len(self._workers)
+
     async def prepare(self, path: Path, format: ImageFormat) -> PreparedImage:  # noqa: A002  # as in DiscoveredImage
         """See `prepare_image`. Cancelling leaves the decode running: its preview is cached.
 

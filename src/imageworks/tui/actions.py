@@ -21,6 +21,7 @@ class Scope(Enum):
     PROMPT = "In the filter line"
     METRICS = "On the metrics screen"
     SETTINGS = "On the settings screen"
+    BATCH = "In the batch dialog"
     VALUE = "While typing a setting"
     DIALOG = "In a dialog"
     GROUP = "In the dialog of a group"
@@ -52,14 +53,15 @@ _TEXT = frozenset({Scope.TEXT})
 _PROMPT = frozenset({Scope.PROMPT})
 _METRICS = frozenset({Scope.METRICS})
 _SETTINGS = frozenset({Scope.SETTINGS})
+_BATCH = frozenset({Scope.BATCH})
 _VALUE = frozenset({Scope.VALUE})
 _DIALOG = frozenset({Scope.DIALOG})
 _GROUP = frozenset({Scope.GROUP})
 _QUICK = frozenset({Scope.QUICK})
-_DIALOGS = _DIALOG | _GROUP | _QUICK
+_DIALOGS = _DIALOG | _GROUP | _QUICK | _BATCH
 _ASK = frozenset({Scope.ASK})
 _SCREENS = _LIST | _METRICS
-_ROWS = _LIST | _SETTINGS
+_ROWS = _LIST | _SETTINGS | _BATCH
 _ALL_SCREENS = _SCREENS | _SETTINGS
 _ANYWHERE = frozenset(Scope)
 
@@ -188,7 +190,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("show_metrics", ("3", "m"), "metrics", "the metrics screen", _SCREENS),
     Action("show_settings", ("S", "f2"), "settings", "the settings screen", _LIST | _SETTINGS),
     Action("edit_setting", ("enter", "e"), "change", "change this setting", _SETTINGS),
-    Action("next_choice", ("space",), "next choice", "take the next accepted word", _SETTINGS),
+    Action(
+        "next_choice",
+        ("space",),
+        "next choice",
+        "take the next accepted word",
+        _SETTINGS | _BATCH,
+    ),
+    Action("edit_entry", ("e",), "change", "change this entry", _BATCH),
+    Action("start_batch", ("enter",), "start", "start the batch", _BATCH),
     Action("reset_setting", ("delete", "x"), "default", "back to the default", _SETTINGS),
     Action("save_setting", ("enter",), "keep", "keep this value", _VALUE),
     Action("leave_setting", ("escape",), "back", "leave the setting as it was", _VALUE),
@@ -209,6 +219,7 @@ _FOOTERS = {
     Scope.SETTINGS: (
         *("edit_setting", "next_choice", "reset_setting", "show_review", "help", "quit"),
     ),
+    Scope.BATCH: ("start_batch", "next_choice", "edit_entry", "close"),
     Scope.VALUE: ("save_setting", "leave_setting", "quit_now"),
     Scope.DIALOG: ("confirm", "close"),
     Scope.GROUP: ("accept_same", "accept_each", "mark_group", "close"),

@@ -29,6 +29,7 @@ from imageworks.errors import LibraryBusyError, StoreError, UsageError
 from imageworks.models import CaptureFacts, ExistingMetadata
 from imageworks.paths import app_paths
 from imageworks.store.library import Library
+from imageworks.store.records import RunOptions
 
 CAPTURE = CaptureFacts(
     taken_at=datetime(2024, 5, 1, 14, 30, tzinfo=UTC),
@@ -252,17 +253,19 @@ class QuietClient(EngineClient):
 
 def test_a_client_adds_batches_and_wishes(tmp_path):
     library = Library(tmp_path / "library.sqlite3")
-    client = QuietClient(library, PersonalTaggerConfig(max_keywords=3), tmp_path / "e.log")
+    config = PersonalTaggerConfig(max_keywords=3, input_paths=(tmp_path,), review_later=True)
+    client = QuietClient(library, config, tmp_path / "e.log")
     client.attach()
     assert is_screen_open(library.path)
 
-    run = client.start_review_batch([tmp_path])
+    run = client.start_batch(config, RunOptions(limit=2))
     stored = PersonalTaggerConfig.from_json(run.config)
     client.request_scan([tmp_path])
     client.stop_batch(run)
     view = client.view()
 
     assert (stored.max_keywords, stored.review_later) == (3, True)
+    assert run.options == RunOptions(limit=2, is_background=True)
     assert stored.input_paths == (tmp_path,)
     assert [kind for kind, _ in library.session.take_wishes()] == ["scan", "stop"]
     assert view.is_batch_active

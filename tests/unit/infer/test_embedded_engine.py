@@ -155,6 +155,26 @@ async def test_server_that_no_picture_survives_ends_the_run(make_engine, picture
     assert "without an answer" in fatal[0].message
 
 
+async def test_trouble_of_a_live_server_is_told_as_it_is(make_engine, picture_request, jpeg):
+    engine = make_engine()
+
+    with pytest.raises(BackendError) as caught:
+        await engine.infer(picture_request(jpeg=jpeg + b"REFUSE"))
+
+    assert caught.value.reason == "not-authorised"
+    assert engine._server.generation == 1
+
+
+async def test_trouble_after_a_restart_is_told_as_it_is(make_engine, picture_request, jpeg):
+    engine = make_engine()
+
+    with pytest.raises(BackendError) as caught:
+        await engine.infer(picture_request(jpeg=jpeg + b"ONCE REFUSE"))
+
+    assert caught.value.reason == "not-authorised"
+    assert engine._server.generation == 2
+
+
 async def test_idle_server_that_ends_is_started_again(make_engine):
     engine = make_engine()
     await engine.preflight()

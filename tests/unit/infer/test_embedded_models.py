@@ -11,7 +11,7 @@ import pytest
 
 from imageworks.config import PersonalTaggerConfig
 from imageworks.errors import BackendError, ConfigError
-from imageworks.infer import embedded_server
+from imageworks.infer import embedded_models, embedded_server
 from imageworks.infer.embedded_models import (
     LOOPBACK_URL,
     LocalModel,
@@ -114,6 +114,16 @@ def test_split_model_is_found_once_by_its_first_part(tmp_path):
     (found,) = find_models(places_of(tmp_path))
 
     assert found.model_path.name == "big-00001-of-00003.gguf"
+
+
+def test_folder_with_too_many_files_is_not_searched_for_ever(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(embedded_models, "_MOST_FILES", 2)
+    for name in ("a.gguf", "mmproj.gguf"):
+        write_projector(tmp_path / "own" / name)
+    write_model(tmp_path / "own" / "z.gguf")
+
+    assert find_models(places_of(tmp_path)) == ()
+    assert "too many" in caplog.text
 
 
 def test_broken_files_and_links_are_passed_over(tmp_path):

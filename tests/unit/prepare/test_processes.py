@@ -341,3 +341,8 @@ def test_only_what_is_needed_is_imported(module, unwanted):
     )
 
     assert unwanted.isdisjoint(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_it_says_how_many_pictures_it_prepares_at_once(cache, workers):
+    assert ImageProcesses(cache, PixelBudget(), workers=workers).count == workers

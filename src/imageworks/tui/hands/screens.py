@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
 from imageworks.tui.hands.base import ReviewHands
-from imageworks.tui.screens.batch import BatchScreen, batch_lines
+from imageworks.tui.screens.batch import BatchChoices, BatchScreen
 from imageworks.tui.screens.help import HelpScreen
 from imageworks.tui.screens.metrics import MetricsScreen
 from imageworks.tui.screens.review_texts import NOT_ASKED
 from imageworks.tui.screens.summary import show_summary
+from imageworks.tui.wording import count_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,10 +29,17 @@ class ScreenHands(ReviewHands):
         elif not folders:
             self.say("Start with: ptag FOLDER")
         else:
-            counts = self.listing.counts
-            waiting = sum(counts.get(state, 0) for state in NOT_ASKED)
-            lines = batch_lines(self.config, folders, waiting=waiting, total=self.listing.total)
-            self.app.push_screen(BatchScreen(self.keys, lines, self._start_batch))
+            waiting = sum(self.listing.counts.get(state, 0) for state in NOT_ASKED)
+            facts = f"{count_text(waiting, 'image')} of {self.listing.total:,} without a suggestion"
+            self.app.push_screen(
+                BatchScreen(
+                    self.keys,
+                    BatchChoices.of(self.config, folders),
+                    facts=f"{facts}, as far as they are known; new files are found.",
+                    client=self.engine.client,
+                    start=self._start_batch,
+                )
+            )
 
     def do_stop_batch(self) -> None:
         """Stops the batch; pressed twice, at once."""
@@ -67,9 +75,10 @@ class ScreenHands(ReviewHands):
         card = self.form.card
         return () if card is None else (card.row.path.parent,)
 
-    def _start_batch(self) -> None:
+    def _start_batch(self, choices: BatchChoices) -> None:
         try:
-            run = self.engine.client.start_review_batch(self._batch_folders())
+            config = choices.config(self.config)
+            run = self.engine.client.start_batch(config, choices.options())
         except ImageworksError as error:
             self.say(str(error), is_error=True)
             return

@@ -128,8 +128,8 @@ class CommandScreen(Screen[None]):
 class Dialog(CommandScreen, ModalScreen[None]):
     """A screen over another one; keys do not reach what is below."""
 
-    def __init__(self, keys: KeyTable, scope: Scope = Scope.DIALOG) -> None:
-        super().__init__(keys, [scope])
+    def __init__(self, keys: KeyTable, *scopes: Scope) -> None:
+        super().__init__(keys, scopes or [Scope.DIALOG])
 
     def do_confirm(self) -> Awaitable[None] | None:
         """Closes; a dialog that asks something overrides it."""
