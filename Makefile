@@ -16,7 +16,7 @@ demo: $(VENV)/.installed  ## the whole loop on sample photographs
 
 test: $(VENV)/.installed  ## all tests with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage run -m pytest -q --numprocesses 2 --dist worksteal
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

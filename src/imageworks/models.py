@@ -165,7 +165,7 @@ class CaptureFacts:
 
 @dataclass(frozen=True, slots=True)
 class PixelFacts:
-    """What the pixels themselves show, measured on the preview.
+    """What the pixels themselves show, measured on the thumbnail.
 
     Attributes:
         is_monochrome: No colour worth the name.

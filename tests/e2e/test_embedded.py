@@ -220,3 +220,24 @@ def test_fetching_says_what_is_wrong(tmp_path, monkeypatch, words, status, said)
 
     assert result.returncode == status
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("is_unbuffered", [False, True])
+def test_output_that_nobody_reads_any_more_ends_the_command_quietly(
+    tmp_path, monkeypatch, is_unbuffered
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1" if is_unbuffered else "")
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "imageworks", "embedded", "list"],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+    os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode == 128 + signal.SIGPIPE

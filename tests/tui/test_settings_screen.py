@@ -115,6 +115,19 @@ async def test_choice_goes_round_and_reset_brings_the_default_back(
         assert app.review.config.sidecar == "auto"
 
 
+async def test_setting_without_a_default_is_taken_out_by_an_empty_field(
+    app: Workstation, own: UserSettingsFile
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await open_setting(app, pilot, "store_path")
+        await burst(pilot, "enter", *"/photos/library.sqlite3", "enter")
+        assert "store_path" in own.path.read_text()
+
+        await burst(pilot, "enter", "backspace", "enter")
+
+        assert "store_path" not in own.path.read_text()
+
+
 async def test_setting_that_is_outranked_says_so(app: Workstation) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await open_setting(app, pilot, "timeout")

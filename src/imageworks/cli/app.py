@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "ptag"
+_GONE_STATUS = 128 + signal.SIGPIPE
 DESCRIPTION = (
     "Review what a local vision-language model says about your photographs, in a terminal;"
     " XMP is written only after you accept."
@@ -114,16 +116,33 @@ class Context:
 
 def run_command_line(words: Sequence[str]) -> int:
     """Runs one command; errors become one line on standard error and an exit status."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ptag status | head` ends quietly
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ptag --help | head` ends quietly
     parser = build_parser()
     options = parser.parse_args(with_default_command(words))
+    # A server or a child process that goes away must not take the program with it.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        return _run(options)
+        status = _run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_reader_gone():
+            raise
+        # What is left would be written, and complained about, at exit (signal, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _GONE_STATUS
     except ImageworksError as error:
         complain(error)
         return int(error.exit_status)
     except KeyboardInterrupt:
         return int(ExitStatus.INTERRUPTED)
+    return status
+
+
+def _has_reader_gone() -> bool:
+    """Whether nobody reads standard output any more, as after `ptag status | head`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def with_default_command(words: Sequence[str]) -> list[str]:

@@ -92,29 +92,17 @@ class Asker:
 
     async def prepare(self, item: WorkItem) -> ReadyImage | None:
         """Decodes an image and reads its metadata; None when that already decided its fate."""
-        started = time.monotonic()
-        inspected = await inspect_claimed(self._library, item)
-        if inspected is None:
-            return None
-        item = inspected
         try:
-            prepared = await self._images.prepare(item.path, item.format)
+            ready = await self._made_ready(item)
         except PhotoError as error:
-            self._fail(item, error)
+            self._keeper.fail(item, error)
             return None
-        decoded = time.monotonic()
-        item = self._settle_identity(item, prepared)
-        try:
-            existing = await self._metadata.read(item.path)
-        except MetadataError as error:
-            # What cannot be read now will be refused at the write, with its reason.
-            logger.info("%s", error)
-            existing = ExistingMetadata()
-        if not item.is_redo and self._reuse(item, prepared, existing):
+        if ready is None:
             return None
-        jpeg = await asyncio.to_thread(prepared.preview_path.read_bytes)
-        timing = {"prepare": decoded - started, "read_metadata": time.monotonic() - decoded}
-        return ReadyImage(item, prepared, existing, jpeg, timing)
+        item = ready.item
+        if not item.is_redo and self._keeper.reuse(item, ready.prepared, ready.existing):
+            return None
+        return ready
 
     async def ask(self, ready: ReadyImage) -> None:
         """Gets an answer and keeps the suggestion that it makes.
@@ -125,23 +113,25 @@ class Asker:
         await self._gate.wait()
         started = time.monotonic()
         try:
-            result, suggestion = await self._answering.answer(self._request(ready))
-            suggestion = await self._with_neighbours(ready, suggestion)
+            request = await self._request(ready)
+            result, suggestion = await self._answering.answer(request)
+            suggestion = await self._with_neighbours(ready, request.jpeg, suggestion)
         except TransientBackendError as error:
-            self._retry(ready.item, error)
+            if not self.try_later(ready.item, error):
+                self._keeper.fail(ready.item, error)
             return
         except PhotoError as error:
             self._gate.succeeded()
-            self._fail(ready.item, error)
+            self._keeper.fail(ready.item, error)
             return
         new = self._new(ready, result, suggestion, asked_s=started)
         note = await self._rehearse(ready.item, new) if self._config.dry_run else ""
-        self._keep(ready.item, new, note=note)
+        self._keeper.keep(ready.item, new, note=note)
         self._measure(new)
 
     async def ask_now(
         self, item: WorkItem, *, stages: tuple[Stage, ...] = tuple(Stage), sample: int = 1
-    ) -> Suggestion:
+    ) -> Suggestion | None:
         """Another suggestion for the one image that a person waits for, kept as its newest.
 
         It goes before the batch, costs one short call for a single field, and may run while the
@@ -149,57 +139,76 @@ class Asker:
 
         Args:
             item: The image, queued or not; its ``hint`` is what the person typed, in any form.
-            stages: What to ask; the other fields stay as its present suggestion has them.
+            stages: What to ask; the other fields stay as its present suggestion has them. All are
+                asked where there is none.
             sample: Raise it with every wish for yet another answer to the same question.
+
+        Returns:
+            None where the file turned out to be no picture any more, and its image says so.
 
         Raises:
             PhotoError: The picture cannot be read, or the model gives no usable answer.
             BackendError: The backend does not answer.
         """
-        started = time.monotonic()
-        prepared = await self._images.prepare(item.path, item.format)
-        existing = await self._metadata.read(item.path)
-        jpeg = await asyncio.to_thread(prepared.preview_path.read_bytes)
-        timing = {"prepare": time.monotonic() - started}
-        ready = ReadyImage(item, prepared, existing, jpeg, timing)
-        request = replace(self._request(ready), stages=stages, sample=sample, is_interactive=True)
+        ready = await self._made_ready(item)
+        if ready is None:
+            return None
+        await self._gate.wait()
+        present = self._present(ready.item.image_id)
+        stages = stages if present is not None else tuple(Stage)
+        request = await self._request(ready)
+        request = replace(request, stages=stages, sample=sample, is_interactive=True)
         asked = time.monotonic()
         result, suggestion = await self._answering.answer(request)
         if Stage.KEYWORDS in stages:
-            suggestion = await self._with_neighbours(ready, suggestion)
-        suggestion = self._completed(item.image_id, suggestion, stages)
+            suggestion = await self._with_neighbours(ready, request.jpeg, suggestion)
         new = self._new(ready, result, suggestion, asked_s=asked)
-        self._library.suggestions.record(item.image_id, item.run_id, new)
+        if present is not None and set(stages) != set(Stage):
+            new = completed(new, stages, present)
+        self._library.suggestions.record(ready.item.image_id, item.run_id, new)
         self._measure(new)
-        return suggestion
+        return new.suggestion
 
     async def look_around(self) -> None:
         """Makes ready what similar photographs are found by, where that is wanted."""
         if self._neighbours is not None:
             await self._neighbours.backfill()
 
-    async def _with_neighbours(self, ready: ReadyImage, suggestion: Suggestion) -> Suggestion:
+    async def _made_ready(self, item: WorkItem) -> ReadyImage | None:
+        """An image with its preview and metadata; None when its file is no picture any more.
+
+        Raises:
+            PhotoError: The picture cannot be read.
+        """
+        started = time.monotonic()
+        inspected = await inspect_claimed(self._library, item)
+        if inspected is None:
+            return None
+        prepared = await self._images.prepare(inspected.path, inspected.format)
+        decoded = time.monotonic()
+        item = self._keeper.settle_identity(inspected, prepared)
+        try:
+            existing = await self._metadata.read(item.path)
+        except MetadataError as error:
+            # What cannot be read now will be refused at the write, with its reason.
+            logger.info("%s", error)
+            existing = ExistingMetadata()
+        timing = {"prepare": decoded - started, "read_metadata": time.monotonic() - decoded}
+        return ReadyImage(item, prepared, existing, timing)
+
+    async def _with_neighbours(
+        self, ready: ReadyImage, jpeg: bytes, suggestion: Suggestion
+    ) -> Suggestion:
         if self._neighbours is None:
             return suggestion
-        return await self._neighbours.added(ready.prepared.content_id, ready.jpeg, suggestion)
+        return await self._neighbours.added(ready.prepared.content_id, jpeg, suggestion)
 
-    def _completed(
-        self, image_id: int, suggestion: Suggestion, stages: Collection[Stage]
-    ) -> Suggestion:
-        """The suggestion with the fields that were not asked as the present one has them."""
+    def _present(self, image_id: int) -> StoredSuggestion | None:
+        """The newest suggestion of an image, or None."""
         row = self._library.images.get(image_id)
-        if row is None or row.suggestion_id is None or set(stages) == set(Stage):
-            return suggestion
-        present = self._library.suggestions.get(row.suggestion_id)
-        if present is None:
-            return suggestion
-        old, new = present.suggestion.tags, suggestion.tags
-        tags = Tags(
-            new.caption if Stage.CAPTION in stages else old.caption,
-            new.keywords if Stage.KEYWORDS in stages else old.keywords,
-            new.description if Stage.DESCRIPTION in stages else old.description,
-        )
-        return replace(suggestion, tags=tags)
+        if row is None or row.suggestion_id is None:
+            return None
+        return self._library.suggestions.get(row.suggestion_id)
 
     def _new(
         self, ready: ReadyImage, result: InferenceResult, suggestion: Suggestion, *, asked_s: float
@@ -208,7 +217,7 @@ class Asker:
         return NewSuggestion(
             suggestion=suggestion,
             content_id=ready.prepared.content_id,
-            fingerprint=self._fingerprint,
+            fingerprint=hinted(self._fingerprint, ready.item.hint),
             backend=self._engine.backend,
             base_url=result.base_url or self._engine.base_url,
             models=self._engine.models(),
@@ -226,20 +235,6 @@ class Asker:
                 prompt=answer.prompt_tokens, completion=answer.completion_tokens
             )
             self._metrics.add_retries(answer.attempts - 1)
-
-    def _keep(self, item: WorkItem, new: NewSuggestion, *, note: str = "") -> None:
-        """One transaction: the suggestion and what the run decides about it."""
-        tags = proposed_tags(new.suggestion.tags, new.existing, self._config)
-        with self._library.transaction():
-            self._library.suggestions.record(item.image_id, item.run_id, new)
-            if self._config.writes_metadata:
-                self._library.decisions.decide(
-                    item.image_id, item.run_id, DecisionKind.ACCEPT, by="run", choice=Choice(tags)
-                )
-            else:
-                self._library.outcomes.record(
-                    item.run_id, item.image_id, ImageState.SUGGESTED, note=note
-                )
 
     async def _rehearse(self, item: WorkItem, new: NewSuggestion) -> str:
         """What a write would do, asked of the dry-run writer."""
@@ -268,65 +263,8 @@ class Asker:
             sample=1 if ready.item.is_redo else 0,
         )
 
-    def _settle_identity(self, item: WorkItem, prepared: PreparedImage) -> WorkItem:
-        """Notes the picture's identity; a moved file gets its history back."""
-        with self._library.transaction():
-            self._library.images.record_prepared(item.image_id, prepared)
-            for twin in self._library.images.same_picture(item.image_id, prepared.content_id):
-                if not twin.path.exists():
-                    logger.info("%s was moved to %s.", twin.path, item.path)
-                    self._library.images.adopt_moved(twin.id, item.image_id)
-                    return replace(item, image_id=twin.id)
-        return item
-
-    def _reuse(self, item: WorkItem, prepared: PreparedImage, existing: ExistingMetadata) -> bool:
-        """Uses what was asked before about the same picture in the same way, if it was."""
-        row = self._library.images.get(item.image_id)
-        if row is None:
-            return False
-        asked = self._library.suggestions.find_asked(prepared.content_id, self._fingerprint)
-        is_own = asked is not None and asked.id == row.suggestion_id
-        if self._is_settled_by_person(row, prepared) or (is_own and row.decision_id is not None):
-            self._settle_as_it_was(item)
-            return True
-        if asked is None:
-            return False
-        self._copy(item, asked, existing)
-        return True
-
-    def _is_settled_by_person(self, row: ImageRow, prepared: PreparedImage) -> bool:
-        mark = self._library.decisions.mark(row.decision_id)
-        if mark is None or mark.by != "person" or row.suggestion_id is None:
-            return False
-        stored = self._library.suggestions.get(row.suggestion_id)
-        return stored is not None and stored.content_id == prepared.content_id
-
-    def _settle_as_it_was(self, item: WorkItem) -> None:
-        with self._library.transaction():
-            self._library.queue.remove(item.image_id)
-            state = self._library.images.restore_state(item.image_id)
-            is_told = self._library.outcomes.has(item.run_id, item.image_id)
-            if state is not ImageState.ACCEPTED and not is_told:
-                self._library.outcomes.record(
-                    item.run_id, item.image_id, state, note="unchanged since it was decided"
-                )
-
-    def _copy(self, item: WorkItem, asked: StoredSuggestion, existing: ExistingMetadata) -> None:
-        note = "the same picture was asked about before"
-        notes = tuple(dict.fromkeys((*asked.suggestion.notes, note)))
-        new = NewSuggestion(
-            suggestion=replace(asked.suggestion, notes=notes),
-            content_id=asked.content_id,
-            fingerprint=asked.fingerprint,
-            backend=asked.backend,
-            base_url=asked.base_url,
-            models=asked.models,
-            prompt_profile=asked.prompt_profile,
-            existing=existing,
-        )
-        self._keep(item, new)
-
-    def _retry(self, item: WorkItem, error: TransientBackendError) -> None:
+    def try_later(self, item: WorkItem, error: TransientBackendError) -> bool:
+        """Puts an image back on the queue for another try; False when it had its tries."""
         is_unreachable = error.reason == "unreachable"
         self._gate.failed(is_unreachable=is_unreachable)
         if is_unreachable or not self._gate.is_open:
@@ -334,17 +272,8 @@ class Asker:
         elif item.attempts + 1 < MAX_ATTEMPTS:
             self._library.queue.release(item.image_id, is_attempt=True)
         else:
-            self._fail(item, error)
-
-    def _fail(self, item: WorkItem, error: PhotoError | TransientBackendError) -> None:
-        with self._library.transaction():
-            self._library.queue.remove(item.image_id)
-            self._library.images.set_state(
-                item.image_id, ImageState.FAILED, reason=error.reason, reason_text=str(error)
-            )
-            self._library.outcomes.record(
-                item.run_id, item.image_id, ImageState.FAILED, reason=error.reason
-            )
+            return False
+        return True
 
 
 def measure(metrics: BatchRunMetrics, timing_s: Mapping[str, float]) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imageworks.errors import StoreError
+from imageworks.files import whole_file
 from imageworks.models import (
     ImageState,
     Keyword,
@@ -25,7 +26,6 @@ from imageworks.models import (
     RunSummary,
     Tags,
 )
-from imageworks.files import whole_file
 from imageworks.report.contact_sheet import write_contact_sheet
 from imageworks.report.markdown import counted, status_text, write_markdown_summary
 

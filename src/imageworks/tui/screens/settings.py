@@ -170,7 +170,11 @@ class SettingsScreen(CommandScreen):
 
     def do_save_setting(self) -> None:
         """Keeps what was typed; a value that is not accepted stays in the field."""
-        self._put(self._current, value_of_text(self._current, self._field.text))
+        name, text = self._current, self._field.text
+        if not text.strip() and setting_default(name) is None:
+            self.do_reset_setting()
+        else:
+            self._put(name, value_of_text(name, text))
         self.leave_text()
 
     def do_leave_setting(self) -> None:
