@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.discover.inspect import inspect_file
@@ -15,6 +17,7 @@ from imageworks.engine.plan import Plan, plan_for
 from imageworks.models import (
     DecisionKind,
     DiscoveredImage,
+    FolderListing,
     ImageState,
     ListedFile,
     SkippedPath,
@@ -25,10 +28,9 @@ from imageworks.text import show_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
-    from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
-    from imageworks.models import FolderListing, KnownFolder
+    from imageworks.models import KnownFolder
     from imageworks.store.library import Library
     from imageworks.store.records import FoundImage, RunRow, WorkItem
 
@@ -93,6 +95,7 @@ class LibraryScan:
     async def check(self) -> None:
         """Finds what names do not tell: files edited in place, and files that are no images."""
         await self._take_over(None)
+        await self._forget_gone_folders()
         last_id = 0
         while rows := self._library.images.uninspected(
             self._config.input_paths, last_id, _INSPECT_AT_ONCE
@@ -102,6 +105,20 @@ class LibraryScan:
                 for item in found:
                     take_note(self._library, item)
             last_id = rows[-1].id
+
+    async def _forget_gone_folders(self) -> None:
+        """Takes note of folders that no walk comes to any more, because they are gone."""
+        inputs = [os.fspath(path) for path in self._config.input_paths]
+        known = [
+            folder
+            for folder in self._library.folders.known()
+            if any(folder == path or folder.startswith(path + os.sep) for path in inputs)
+        ]
+        gone = await asyncio.to_thread(
+            lambda: [Path(folder) for folder in known if not os.path.lexists(folder)]
+        )
+        # A time that no folder has: it counts as listed, and as changed should it come back.
+        self._library.folders.record([FolderListing(folder, 1, ()) for folder in gone])
 
     async def _take_over(self, known: Mapping[str, KnownFolder] | None) -> None:
         async for batch in walked(self._config, known):
