@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imageworks.engine.asking import Asker, ReadyImage
+from imageworks.engine.asking import ReadyImage
 from imageworks.engine.limiter import Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from imageworks.models import InferenceRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +65,3 @@ class Shelf:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-class AwareAsker(Asker):
-    """An `Asker` that tells the engine for which image a person waits.
-
-    Attributes:
-        shelf: Knows what a person looks at.
-    """
-
-    shelf: Shelf
-
-    def _request(self, ready: ReadyImage) -> InferenceRequest:
-        request = super()._request(ready)
-        return replace(request, is_interactive=self.shelf.is_awaited(ready.item.image_id))

@@ -5,40 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from imageworks.engine.answering import Answering
+from imageworks.engine.careful import CarefulAnswering
 from imageworks.engine.context import context_facts
+from imageworks.engine.keeping import Keeper, completed, hinted
 from imageworks.engine.neighbours import library_keywords
 from imageworks.engine.scanning import inspect_claimed
 from imageworks.errors import MetadataError, PhotoError, TransientBackendError
-from imageworks.models import (
-    DecisionKind,
-    ExistingMetadata,
-    ImageState,
-    InferenceRequest,
-    InferenceResult,
-    PreparedImage,
-    Stage,
-    Suggestion,
-    Tags,
-    WriteRequest,
-)
-from imageworks.review.merge import proposed_tags
-from imageworks.store.records import Choice, NewSuggestion, WorkItem
+from imageworks.models import ExistingMetadata, InferenceRequest, PreparedImage, Stage, WriteRequest
+from imageworks.store.records import NewSuggestion, WorkItem
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from imageworks.config import PersonalTaggerConfig
     from imageworks.engine.gate import BackendGate
     from imageworks.infer.engine import BaseInferenceEngine
     from imageworks.metadata.process import MetadataProcess
     from imageworks.model_loader.metrics import BatchRunMetrics
+    from imageworks.models import InferenceResult, Suggestion
     from imageworks.prepare.processes import ImageProcesses
     from imageworks.store.library import Library
-    from imageworks.store.records import ImageRow, StoredSuggestion
+    from imageworks.store.records import StoredSuggestion
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +58,7 @@ class Asker:
         metadata: Reads what files say now; in a dry run it also tells what a write would do.
         gate: Opens and closes with the backend.
         metrics: Gets the measurements of each suggestion.
+        is_awaited: Whether a person has the cursor on an image.
     """
 
     def __init__(  # noqa: PLR0913  # the rooms that one image passes through
@@ -78,6 +71,7 @@ class Asker:
         metadata: MetadataProcess,
         gate: BackendGate,
         metrics: BatchRunMetrics,
+        is_awaited: Callable[[int], bool] = lambda _image_id: False,
     ) -> None:
         self._library = library
         self._config = config
@@ -87,22 +81,20 @@ class Asker:
         self._gate = gate
         self._metrics = metrics
         self._fingerprint = engine.fingerprint()
-        self._answering = Answering(engine, config, on_answer=gate.succeeded)
+        self._answering = CarefulAnswering(
+            engine, config, samples=engine.keyword_samples, on_answer=gate.succeeded
+        )
         self._neighbours = library_keywords(library, config)
+        self._is_awaited = is_awaited
+        self._keeper = Keeper(library, config, self._fingerprint)
 
     async def prepare(self, item: WorkItem) -> ReadyImage | None:
         """Decodes an image and reads its metadata; None when that already decided its fate."""
         try:
-            ready = await self._made_ready(item)
+            return await self._made_ready(item, may_reuse=not item.is_redo)
         except PhotoError as error:
             self._keeper.fail(item, error)
             return None
-        if ready is None:
-            return None
-        item = ready.item
-        if not item.is_redo and self._keeper.reuse(item, ready.prepared, ready.existing):
-            return None
-        return ready
 
     async def ask(self, ready: ReadyImage) -> None:
         """Gets an answer and keeps the suggestion that it makes.
@@ -113,9 +105,8 @@ class Asker:
         await self._gate.wait()
         started = time.monotonic()
         try:
-            request = await self._request(ready)
-            result, suggestion = await self._answering.answer(request)
-            suggestion = await self._with_neighbours(ready, request.jpeg, suggestion)
+            result, suggestion = await self._answering.answer(self._request(ready))
+            suggestion = await self._with_neighbours(ready, suggestion)
         except TransientBackendError as error:
             if not self.try_later(ready.item, error):
                 self._keeper.fail(ready.item, error)
@@ -150,18 +141,17 @@ class Asker:
             PhotoError: The picture cannot be read, or the model gives no usable answer.
             BackendError: The backend does not answer.
         """
-        ready = await self._made_ready(item)
+        ready = await self._made_ready(item, may_reuse=False)
         if ready is None:
             return None
         await self._gate.wait()
         present = self._present(ready.item.image_id)
         stages = stages if present is not None else tuple(Stage)
-        request = await self._request(ready)
-        request = replace(request, stages=stages, sample=sample, is_interactive=True)
+        request = replace(self._request(ready), stages=stages, sample=sample, is_interactive=True)
         asked = time.monotonic()
         result, suggestion = await self._answering.answer(request)
         if Stage.KEYWORDS in stages:
-            suggestion = await self._with_neighbours(ready, request.jpeg, suggestion)
+            suggestion = await self._with_neighbours(ready, suggestion)
         new = self._new(ready, result, suggestion, asked_s=asked)
         if present is not None and set(stages) != set(Stage):
             new = completed(new, stages, present)
@@ -174,8 +164,12 @@ class Asker:
         if self._neighbours is not None:
             await self._neighbours.backfill()
 
-    async def _made_ready(self, item: WorkItem) -> ReadyImage | None:
-        """An image with its preview and metadata; None when its file is no picture any more.
+    async def _made_ready(self, item: WorkItem, *, may_reuse: bool) -> ReadyImage | None:
+        """An image with its preview and metadata; None when nothing is left to be asked about it.
+
+        Args:
+            item: The image.
+            may_reuse: What was asked before about the same picture will do.
 
         Raises:
             PhotoError: The picture cannot be read.
@@ -193,15 +187,16 @@ class Asker:
             # What cannot be read now will be refused at the write, with its reason.
             logger.info("%s", error)
             existing = ExistingMetadata()
+        if may_reuse and self._keeper.reuse(item, prepared, existing):
+            return None
+        jpeg = await asyncio.to_thread(prepared.preview_path.read_bytes)
         timing = {"prepare": decoded - started, "read_metadata": time.monotonic() - decoded}
-        return ReadyImage(item, prepared, existing, timing)
+        return ReadyImage(item, prepared, existing, jpeg, timing)
 
-    async def _with_neighbours(
-        self, ready: ReadyImage, jpeg: bytes, suggestion: Suggestion
-    ) -> Suggestion:
+    async def _with_neighbours(self, ready: ReadyImage, suggestion: Suggestion) -> Suggestion:
         if self._neighbours is None:
             return suggestion
-        return await self._neighbours.added(ready.prepared.content_id, jpeg, suggestion)
+        return await self._neighbours.added(ready.prepared.content_id, ready.jpeg, suggestion)
 
     def _present(self, image_id: int) -> StoredSuggestion | None:
         """The newest suggestion of an image, or None."""
@@ -222,7 +217,7 @@ class Asker:
             base_url=result.base_url or self._engine.base_url,
             models=self._engine.models(),
             prompt_profile=self._config.prompt_profile,
-            answers=tuple(replace(answer, token_logprobs=()) for answer in result.answers),
+            answers=result.answers,
             existing=ready.existing,
             timing_s={**ready.timing_s, **_stage_times(result), "infer": infer_s},
             duration_s=sum(ready.timing_s.values()) + infer_s,
@@ -261,6 +256,7 @@ class Asker:
             capture=prepared.capture,
             hint=ready.item.hint,
             sample=1 if ready.item.is_redo else 0,
+            is_interactive=self._is_awaited(ready.item.image_id),
         )
 
     def try_later(self, item: WorkItem, error: TransientBackendError) -> bool:

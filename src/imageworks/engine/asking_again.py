@@ -10,14 +10,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.config import PersonalTaggerConfig
-from imageworks.engine.ahead import AwareAsker, Shelf
+from imageworks.engine.asking import Asker
 from imageworks.engine.backends import open_engine
 from imageworks.engine.gate import BackendGate
 from imageworks.engine.writing import write_settings
-from imageworks.errors import BackendError, ImageworksError, UsageError
+from imageworks.errors import (
+    BackendError,
+    ImageworksError,
+    PhotoError,
+    TransientBackendError,
+    UsageError,
+)
 from imageworks.metadata.process import MetadataProcess
 from imageworks.model_loader.metrics import BatchRunMetrics
-from imageworks.models import ImageState, Priority
+from imageworks.models import ImageState, Priority, Stage
 from imageworks.prepare.cache import PreviewCache
 from imageworks.prepare.processes import ImageProcesses
 
@@ -62,7 +68,7 @@ class AskAgainLane:
         self._changed = changed
         self._waiting: list[SuggestionWish] = []
         self._run_ids: set[int] = set()
-        self._open: tuple[str, AwareAsker, AsyncExitStack] | None = None
+        self._open: tuple[str, Asker, AsyncExitStack] | None = None
 
     def add(self, wish: SuggestionWish) -> None:
         """Takes a wish, which is durable from here on unless its image is under way just now."""
@@ -101,6 +107,7 @@ class AskAgainLane:
                 [wish.image_id],
                 priority=Priority.REVIEWER_WAITS,
                 hint=wish.hint,
+                stage=wish.stage,
                 is_redo=True,
             )
         self._waiting = later
@@ -131,18 +138,16 @@ class AskAgainLane:
             await asyncio.gather(*(self._ask(asker, item) for item in items))
         return served
 
-    async def _ask(self, asker: AwareAsker, item: WorkItem) -> None:
-        had_suggestion = self._has_suggestion(item)
+    async def _ask(self, asker: Asker, item: WorkItem) -> None:
+        stages = tuple(Stage) if item.stage is None else (item.stage,)
+        sample = self._library.suggestions.count(item.image_id)
         try:
-            ready = await asker.prepare(item)
-            if ready is not None:
-                asker.shelf.attend([item.image_id])
-                await asker.ask(ready)
-        except BackendError as error:
+            await asker.ask_now(item, stages=stages, sample=sample)
+        except TransientBackendError as error:
+            if not asker.try_later(item, error):
+                self._give_up(item, error)
+        except (PhotoError, BackendError) as error:
             self._give_up(item, error)
-        row = self._library.images.get(item.image_id)
-        if row is not None and row.state is ImageState.FAILED and had_suggestion:
-            self._keep_old(item, row.reason_text)
 
     def _give_up(self, item: WorkItem, error: ImageworksError) -> None:
         logger.warning("%s", error)
@@ -165,7 +170,7 @@ class AskAgainLane:
         row = self._library.images.get(item.image_id)
         return row is not None and row.suggestion_id is not None
 
-    async def _asker(self, config_json: str) -> AwareAsker:
+    async def _asker(self, config_json: str) -> Asker:
         if self._open is not None and self._open[0] == config_json:
             return self._open[1]
         await self._close()
@@ -185,7 +190,7 @@ class AskAgainLane:
         stack.push_async_callback(metadata.aclose)
         gate = BackendGate(engine, patience_s=_PATIENCE_S)
         stack.push_async_callback(gate.aclose)
-        asker = AwareAsker(
+        asker = Asker(
             self._library,
             config,
             engine,
@@ -194,7 +199,6 @@ class AskAgainLane:
             gate=gate,
             metrics=BatchRunMetrics(),
         )
-        asker.shelf = Shelf()
         self._open = (config_json, asker, stack)
         return asker
 

@@ -13,7 +13,7 @@ from imageworks.infer.embedded_server import EmbeddedServers
 from imageworks.infer.factory import choose_backend, create_engine
 from imageworks.infer.profiles import ProfileBook
 from imageworks.model_loader.registry import load_registry
-from imageworks.prepare.budget import PixelBudget
+from imageworks.prepare.budget import PixelBudget, budget_for
 from imageworks.prepare.crops import rgb_crops
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def open_engine(
         memory_path=paths.cache_dir / "servers.json",
         servers=servers or EmbeddedServers(paths.log_dir),
     )
-    return engine, config, PixelBudget(long_edge_px=profile.long_edge_px)
+    return engine, config, budget_for(profile.long_edge_px, config.models().values())
 
 
 def with_registry(config: PersonalTaggerConfig) -> PersonalTaggerConfig:

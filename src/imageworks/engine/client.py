@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.models import Stage
     from imageworks.store.library import Library
 
 
@@ -163,9 +164,15 @@ class EngineClient:
         """Has a batch ask first about what the person looks at, in this order."""
         look_at(self._library, image_ids)
 
-    def ask_again(self, image_id: int, hint: str = "") -> None:
-        """Asks for another suggestion of one image, before all others and without a batch."""
-        self._library.session.wish_suggestion(image_id, hint)
+    def ask_again(self, image_id: int, hint: str = "", *, stage: Stage | None = None) -> None:
+        """Asks for another suggestion of one image, before all others and without a batch.
+
+        Args:
+            image_id: The image.
+            hint: What the person says about it.
+            stage: The one field to ask for; None for all.
+        """
+        self._library.session.wish_suggestion(image_id, hint, stage=stage)
         self.ensure_running()
 
     def pause(self) -> None:

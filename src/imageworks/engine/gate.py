@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING
 
 from imageworks.errors import BackendError
@@ -17,10 +18,13 @@ logger = logging.getLogger(__name__)
 
 FAILURES_BEFORE_PAUSE = 5
 """Transient failures in a row, from any image, that look like the backend's own trouble."""
-# A restarted server is back within seconds: look often at first.
+# A restarted server is back within seconds: look often at first. Later looks stay so close that a
+# server that is back is at work again within ten seconds.
 _FIRST_PAUSE_S = 0.5
 _BRISK_S = 10.0
-_LONGEST_PAUSE_S = 30.0
+_LONGEST_PAUSE_S = 4.0
+_SPREAD = 0.25
+"""Looks are spread by this share of their distance, so that many clients do not come at once."""
 
 
 class BackendGate:
@@ -29,6 +33,7 @@ class BackendGate:
     Args:
         patience_s: How long the backend may be away before the run gives up.
         sleep: Waits some seconds.
+        draw: A number from 0 to 1.
     """
 
     def __init__(
@@ -37,7 +42,9 @@ class BackendGate:
         *,
         patience_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        self._draw = draw
         self._engine = engine
         self._patience_s = patience_s
         self._sleep = sleep
@@ -84,8 +91,9 @@ class BackendGate:
         pause_s, waited_s = _FIRST_PAUSE_S, 0.0
         try:
             while waited_s < self._patience_s:
-                await self._sleep(pause_s)
-                waited_s += pause_s
+                spread_s = pause_s * (1 - _SPREAD * self._draw())
+                await self._sleep(spread_s)
+                waited_s += spread_s
                 if await self._engine.is_alive():
                     logger.warning("The backend is back after %.0f s.", waited_s)
                     self._failures = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from imageworks.engine.keeping import unhinted
 from imageworks.models import ImageState
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def plan_for(found: FoundImage, *, fingerprint: str, writes_metadata: bool, is_r
         return Plan.ASK
     if found.state is ImageState.FAILED and found.is_decided:
         return Plan.RETRY_WRITE if writes_metadata else Plan.LEAVE
-    is_same_question = found.fingerprint == fingerprint and not found.is_changed
+    is_same_question = unhinted(found.fingerprint) == fingerprint and not found.is_changed
     if found.state is ImageState.SUGGESTED and is_same_question:
         return Plan.ACCEPT if writes_metadata else Plan.LEAVE
     if found.state in _DECIDED:

@@ -9,7 +9,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from imageworks.engine.ahead import AwareAsker, Shelf, Shelved
+from imageworks.engine.ahead import Shelf, Shelved
+from imageworks.engine.asking import Asker
 from imageworks.engine.attention import current_attention, review_depth
 from imageworks.engine.gate import BackendGate
 from imageworks.engine.hold import Hold
@@ -90,7 +91,8 @@ class PersonalTaggerRunner:
         self._images = images
         self._gate = BackendGate(engine, patience_s=patience_s)
         self._metrics = collect_metrics(library, run.id)
-        self._asker = AwareAsker(
+        self._shelf = Shelf()
+        self._asker = Asker(
             library,
             config,
             self._engine,
@@ -98,6 +100,7 @@ class PersonalTaggerRunner:
             metadata=metadata,
             gate=self._gate,
             metrics=self._metrics,
+            is_awaited=self._shelf.is_awaited,
         )
         self._scan = _scan_for(library, run, config, engine.fingerprint())
         self._stop = asyncio.Event()
@@ -106,7 +109,6 @@ class PersonalTaggerRunner:
         self._asked_now = 0
         self._is_scanned = False
         self._changed = changed
-        self._shelf = self._asker.shelf = Shelf()
         self._ahead = Limiter(_LEAST_AHEAD)
         self._attention: tuple[int, ...] = ()
         self._depth = 0

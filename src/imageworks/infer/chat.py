@@ -140,6 +140,11 @@ class ChatEngine(BaseInferenceEngine):
         """The model of each stage, by stage name."""
         return {stage.value: model for stage, model in self._models.items()}
 
+    @property
+    def keyword_samples(self) -> int:
+        """As the profile says."""
+        return self._profile.keyword_samples
+
     def fingerprint(self) -> str:
         """Digest of models, prompts, sampling, language and context; the address does not count."""
         config = self._config

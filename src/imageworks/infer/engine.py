@@ -75,6 +75,11 @@ class BaseInferenceEngine(ABC):
         """Requests sent and not ended; 0 where nobody counts."""
         return 0
 
+    @property
+    def keyword_samples(self) -> int:
+        """How often keywords are to be asked, so that only what most answers name is kept."""
+        return 1
+
     def follow(self, on_change: Callable[[], None]) -> None:  # noqa: B027  # nothing changes here
         """Has a function called on the loop whenever `limit` may have changed."""
 

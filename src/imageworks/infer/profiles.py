@@ -42,6 +42,7 @@ _NUMBER_RANGES = {
     "long_edge_px": (224, 4096),
     "limits.caption_words": (3, 100),
     "limits.description_sentences": (1, 20),
+    "keyword_samples": (1, 9),
 }
 _KEYS = frozenset({"description", *_NUMBER_RANGES, *(f"prompts.{key}" for key in _PROMPT_KEYS)})
 
@@ -59,6 +60,7 @@ class PromptProfile:
         caption_words: Longest caption to ask for, in words.
         description_sentences: Longest description to ask for, in sentences.
         long_edge_px: Size of the picture to send, long side in pixels.
+        keyword_samples: How often keywords are asked; what most answers name is kept.
         source: The file it was read from, for people.
     """
 
@@ -70,6 +72,7 @@ class PromptProfile:
     caption_words: int
     description_sentences: int
     long_edge_px: int
+    keyword_samples: int = 1
     source: str = ""
 
     def answer_changing_parts(self) -> tuple[object, ...]:
@@ -81,6 +84,7 @@ class PromptProfile:
             self.caption_words,
             self.description_sentences,
             self.long_edge_px,
+            self.keyword_samples,
         )
 
 
@@ -239,6 +243,7 @@ def _parse_profile(name: str, text: str, source: str) -> PromptProfile:
         caption_words=_number(values, "limits.caption_words", source),
         description_sentences=_number(values, "limits.description_sentences", source),
         long_edge_px=_number(values, "long_edge_px", source),
+        keyword_samples=_number({"keyword_samples": 1, **values}, "keyword_samples", source),
         source=source,
     )
 

@@ -7,8 +7,8 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING
 
-from imageworks.models import ImageState
 from imageworks.files import whole_file
+from imageworks.models import ImageState
 from imageworks.report.markdown import counted, moment_text, status_text, summary_rows
 from imageworks.text import escape_html, show_path
 

@@ -12,8 +12,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import StoreError
-from imageworks.models import MetadataTarget
 from imageworks.files import output_error, refuse_photograph
+from imageworks.models import MetadataTarget
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

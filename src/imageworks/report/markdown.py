@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imageworks.models import ImageState, MetadataTarget
 from imageworks.files import whole_file
+from imageworks.models import ImageState, MetadataTarget
 from imageworks.text import escape_markdown, show_path
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imageworks.models import ImageFormat, ImageState, Priority
+from imageworks.models import ImageFormat, ImageState, Priority, Stage
 from imageworks.store.records import WorkItem, stored_path
 
 if TYPE_CHECKING:
@@ -30,18 +30,30 @@ class WorkQueue:
         *,
         priority: int = Priority.BATCH,
         hint: str = "",
+        stage: Stage | None = None,
         is_redo: bool = False,
     ) -> None:
-        """Queues images for a run; one queued already moves to this run and the higher priority."""
+        """Queues images for a run; one queued already moves to this run and the higher priority.
+
+        Args:
+            run_id: The run.
+            image_ids: In the order in which to ask.
+            priority: See `Priority`.
+            hint: What a person says about them.
+            stage: The one field to ask for, None for all; an image that is queued for another
+                field is asked for all.
+            is_redo: Ask though the same was asked before.
+        """
         with self._library.transaction() as connection:
             last = connection.execute("SELECT coalesce(max(position), 0) FROM work").fetchone()[0]
             connection.executemany(
-                "INSERT INTO work(image_id, run_id, priority, position, hint, is_redo)"
-                " VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET run_id=excluded.run_id,"
+                "INSERT INTO work(image_id, run_id, priority, position, hint, stage, is_redo)"
+                " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET run_id=excluded.run_id,"
                 " priority=max(priority, excluded.priority), hint=excluded.hint,"
+                " stage=iif(stage=excluded.stage, stage, ''),"
                 " is_redo=max(is_redo, excluded.is_redo)",
                 [
-                    (image_id, run_id, priority, position, hint, is_redo)
+                    (image_id, run_id, priority, position, hint, stage or "", is_redo)
                     for position, image_id in enumerate(image_ids, last + 1)
                 ],
             )
@@ -123,6 +135,7 @@ class WorkQueue:
                 hint=row["hint"],
                 is_redo=bool(row["is_redo"]),
                 is_inspected=bool(row["is_inspected"]),
+                stage=Stage(row["stage"]) if row["stage"] else None,
             )
             for row in rows
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,8 @@ class WorkItem:
     is_redo: bool
     is_inspected: bool = True
     """Somebody has looked at its bytes; until then its format is a guess by its name."""
+    stage: Stage | None = None
+    """The one field to ask for; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,14 +307,17 @@ def choice_of_row(row: sqlite3.Row) -> Choice:
 
 
 def answers_to_json(answers: tuple[StageAnswer, ...]) -> str:
-    """Exchanges with a model as one column."""
-    return json.dumps([asdict(answer) for answer in answers], ensure_ascii=False)
+    """Exchanges with a model as one column, without the probabilities of single tokens."""
+    kept = (asdict(replace(answer, token_logprobs=())) for answer in answers)
+    return json.dumps(list(kept), ensure_ascii=False)
 
 
 def answers_from_json(text: str) -> tuple[StageAnswer, ...]:
     """The opposite of `answers_to_json`."""
     return tuple(
-        StageAnswer(**{**row, "stages": tuple(Stage(s) for s in row["stages"])})
+        StageAnswer(
+            **{**row, "stages": tuple(Stage(s) for s in row["stages"]), "token_logprobs": ()}
+        )
         for row in json.loads(text)
     )
 

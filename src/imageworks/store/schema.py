@@ -106,7 +106,7 @@ CREATE TABLE work(
   image_id INTEGER PRIMARY KEY REFERENCES image, run_id INTEGER NOT NULL REFERENCES run,
   priority INTEGER NOT NULL, position INTEGER NOT NULL, is_claimed INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0, hint TEXT NOT NULL DEFAULT '',
-  is_redo INTEGER NOT NULL DEFAULT 0) STRICT;
+  stage TEXT NOT NULL DEFAULT '', is_redo INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX work_order ON work(run_id, is_claimed, priority DESC, attempts, position);
 CREATE INDEX work_position ON work(position);
 CREATE INDEX work_ahead ON work(run_id, image_id) WHERE priority > 0;

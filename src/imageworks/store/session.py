@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imageworks.models import Stage
 from imageworks.store.records import Lease, moment, tags_from_json, tags_to_json
 
 if TYPE_CHECKING:
@@ -19,16 +20,24 @@ SUGGESTION_WISH = "suggest"
 
 @dataclass(frozen=True, slots=True)
 class SuggestionWish:
-    """One image to ask about again, with what the person typed for it; empty as a rule."""
+    """One image to ask about again.
+
+    Attributes:
+        image_id: The image.
+        hint: What the person typed for it; empty as a rule.
+        stage: The one field that the person wants; None for all.
+    """
 
     image_id: int
     hint: str
+    stage: Stage | None = None
 
     @classmethod
     def from_value(cls, value: str) -> SuggestionWish:
         """Reads a wish's value as `SessionMemory.take_wishes` hands it out."""
         row = json.loads(value)
-        return cls(int(row["image_id"]), str(row["hint"]))
+        stage = row.get("stage")
+        return cls(int(row["image_id"]), str(row["hint"]), Stage(stage) if stage else None)
 
 
 class SessionMemory:
@@ -88,18 +97,28 @@ class SessionMemory:
                 (self._library.now_ms(), kind, value),
             )
 
-    def wish_suggestion(self, image_id: int, hint: str = "") -> None:
+    def wish_suggestion(self, image_id: int, hint: str = "", *, stage: Stage | None = None) -> None:
         """Asks the engine for another suggestion, ahead of all others; the last hint counts.
 
         It comes out of `take_wishes` as kind `SUGGESTION_WISH`; `SuggestionWish` reads its value.
+
+        Args:
+            image_id: The image.
+            hint: What the person says about it.
+            stage: The one field to ask for; None for all. Wishes for different fields add up.
         """
+        value = json.dumps({"image_id": image_id, "hint": hint, "stage": stage})
         with self._library.transaction(is_durable=True) as connection:
-            connection.execute("DELETE FROM wish WHERE image_id=?", (image_id,))
+            connection.execute(
+                "DELETE FROM wish WHERE image_id=?1"
+                " AND (?2 IS NULL OR json_extract(value, '$.stage') IS ?2)",
+                (image_id, stage),
+            )
             connection.execute(
                 "INSERT INTO wish(at, kind, value, image_id) VALUES (?,?,?,?)",
                 (
                     *(self._library.now_ms(), SUGGESTION_WISH),
-                    *(json.dumps({"image_id": image_id, "hint": hint}), image_id),
+                    *(value, image_id),
                 ),
             )
 

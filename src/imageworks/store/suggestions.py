@@ -75,6 +75,13 @@ class Suggestions:
         ).fetchone()
         return None if row is None else _stored(row)
 
+    def count(self, image_id: int) -> int:
+        """How many suggestions an image has had."""
+        row = self._library.connection.execute(
+            "SELECT count(*) FROM suggestion WHERE image_id=?", (image_id,)
+        ).fetchone()
+        return int(row[0])
+
     def record_existing(self, suggestion_id: int, existing: ExistingMetadata) -> None:
         """Takes note of what the file says by now."""
         with self._library.transaction() as connection:

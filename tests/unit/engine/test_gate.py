@@ -23,18 +23,19 @@ class Backend:
         return self.probes > self._alive_after
 
 
-def gate_for(backend, *, patience_s=100.0):
+def gate_for(backend, *, patience_s=100.0, draw=0.0):
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
         await asyncio.sleep(0)
 
-    return BackendGate(backend, patience_s=patience_s, sleep=sleep), waited
+    gate = BackendGate(backend, patience_s=patience_s, sleep=sleep, draw=lambda: draw)
+    return gate, waited
 
 
 async def test_an_unreachable_backend_closes_the_gate_until_it_is_back():
-    backend = Backend(alive_after=21)
+    backend = Backend(alive_after=23)
     gate, waited = gate_for(backend)
 
     gate.failed(is_unreachable=True)
@@ -42,7 +43,7 @@ async def test_an_unreachable_backend_closes_the_gate_until_it_is_back():
     await gate.wait()
 
     assert gate.is_open
-    assert waited == [0.5] * 20 + [1.0, 2.0]
+    assert waited == [0.5] * 20 + [1.0, 2.0, 4.0, 4.0]
 
 
 async def test_a_few_failures_close_nothing_but_many_in_a_row_do():
@@ -68,7 +69,16 @@ async def test_a_backend_that_stays_away_ends_the_run():
 
     assert "goes on from here" in caught.value.hint
     assert sum(waited) >= 60
-    assert max(waited) == 30
+    assert max(waited) == 4
+
+
+async def test_many_clients_do_not_look_at_the_same_moment():
+    gate, waited = gate_for(Backend(alive_after=1), draw=1.0)
+
+    gate.failed(is_unreachable=True)
+    await gate.wait()
+
+    assert waited == [0.375, 0.375]
 
 
 async def test_closing_ends_the_probing():

@@ -47,7 +47,7 @@ def error_of(book, name="mine"):
 
 
 def test_built_in_profiles_are_listed_without_a_user_folder(folder):
-    expected = ("alt_text", "default", "narrative_v2", "phototools_prompt")
+    expected = ("alt_text", "careful", "default", "detail", "narrative_v2", "phototools_prompt")
 
     assert ProfileBook().names() == expected
     assert ProfileBook(folder).names() == expected
@@ -244,3 +244,14 @@ def test_name_and_place_do_not_change_an_answer_but_the_words_do(book, folder):
 
     assert book.get("other").answer_changing_parts() == mine
     assert book.get("changed").answer_changing_parts() != mine
+
+
+def test_a_profile_may_ask_for_keywords_several_times():
+    profiles = {name: ProfileBook().get(name) for name in ("default", "careful")}
+
+    assert {name: profile.keyword_samples for name, profile in profiles.items()} == {
+        "default": 1,
+        "careful": 3,
+    }
+    parts = {profile.answer_changing_parts() for profile in profiles.values()}
+    assert len(parts) == 2

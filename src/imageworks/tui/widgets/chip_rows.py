@@ -23,6 +23,7 @@ SIGNS = {
     Origin.MODEL: "*",
     Origin.VOCABULARY: "#",
     Origin.PERSON: "+",
+    Origin.LIBRARY: "~",
 }
 """Where a keyword comes from, as a sign that needs no colour; ASCII, so that it shows anywhere."""
 

@@ -30,6 +30,7 @@ _TONES = {
     Origin.MODEL: "model",
     Origin.VOCABULARY: "vocabulary",
     Origin.PERSON: "person",
+    Origin.LIBRARY: "vocabulary",
 }
 _CARET = " "
 

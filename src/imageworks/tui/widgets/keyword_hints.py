@@ -23,6 +23,7 @@ ORIGIN_WORDS = {
     Origin.MODEL: "from the model",
     Origin.VOCABULARY: "from your vocabulary",
     Origin.PERSON: "typed",
+    Origin.LIBRARY: "from similar photographs",
 }
 _HELP = "type a keyword · ← → choose · space takes one out or puts it back · alt+← → moves it"
 _ALL = "all marked: the next letter takes their place, backspace takes all out"
