@@ -8,29 +8,28 @@ import random
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import SHARED
 from tests.e2e.conftest import ptag
+from tests.support.toy_world import scene
 
-TOY = SHARED / "tools" / "inference" / "toyvlm"
+CHECKOUT = Path(__file__).parents[2]
+TOY = CHECKOUT / "tests" / "assets" / "toyvlm"
 SCENES = 40
 NEEDED = 36
 
 
 @pytest.fixture
 def toy_server():
-    """The toy model behind llama.cpp's own HTTP server; skips where the tools are absent."""
-    serve = SHARED / "tools" / "inference" / "serve_tiny_vlm.py"
-    if not serve.is_file() or importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("the toy model or xllamacpp is not here")
+    """The toy model behind llama.cpp's own HTTP server; skips where that is not installed."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed")
+    models = (TOY / "toy-qwen2vl.gguf", TOY / "mmproj-toy-qwen2vl.gguf")
     process = subprocess.Popen(
-        [
-            *(sys.executable, str(serve), str(TOY / "toy-qwen2vl.gguf")),
-            *(str(TOY / "mmproj-toy-qwen2vl.gguf"), "--port", "0", "--image-max", "72"),
-            *("--alias", "toy"),
-        ],
+        [sys.executable, "-m", "tests.support.llama_server", *map(str, models)],
+        cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -47,18 +46,13 @@ def toy_server():
 
 
 def render_scenes(folder):
-    spec = importlib.util.spec_from_file_location("toyworld", TOY / "toyworld.py")
-    assert spec is not None
-    assert spec.loader is not None
-    toyworld = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(toyworld)
     folder.mkdir()
     source = random.Random(7)
     truth = {}
     for number in range(SCENES):
-        image, scene = toyworld.scene(source, 280, 196)
+        image, seen = scene(source, 280, 196)
         image.save(folder / f"scene-{number:02}.jpg", quality=90)
-        truth[f"scene-{number:02}.jpg"] = scene
+        truth[f"scene-{number:02}.jpg"] = seen
     return truth
 
 
@@ -84,7 +78,7 @@ def test_captions_in_the_files_name_what_the_pictures_show(tmp_path, toy_server)
     )
     right = 0
     for row in json.loads(listing.stdout):
-        scene = truth[row["SourceFile"].rsplit("/", 1)[1]]
+        seen = truth[row["SourceFile"].rsplit("/", 1)[1]]
         text = f"{row.get('Title', '')} {row.get('Description', '')}".lower()
-        right += scene["color"] in text and scene["ground"] in text
+        right += seen.colour in text and seen.ground in text
     assert right >= NEEDED

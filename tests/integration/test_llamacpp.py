@@ -20,15 +20,13 @@ from imageworks.models import InferenceRequest
 from imageworks.paths import app_paths
 from imageworks.store.library import Library
 from imageworks.suggest.builder import build_suggestion
-from tests.conftest import SHARED
+from tests.support.toy_world import scene
 
-INFERENCE = SHARED / "tools" / "inference"
-TOY = INFERENCE / "toyvlm"
-SERVE = INFERENCE / "serve_tiny_vlm.py"
+CHECKOUT = Path(__file__).parents[2]
+TOY = CHECKOUT / "tests" / "assets" / "toyvlm"
 
 pytestmark = pytest.mark.skipif(
-    not SERVE.is_file() or importlib.util.find_spec("xllamacpp") is None,
-    reason="the toy model or xllamacpp is not here",
+    importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed"
 )
 
 
@@ -46,9 +44,10 @@ class LlamaServer:
     def start(self):
         self.starts += 1
         models = (TOY / "toy-qwen2vl.gguf", TOY / "mmproj-toy-qwen2vl.gguf")
-        options = ("--port", str(self.port), "--image-max", "72", "--alias", "toy")
+        command = (sys.executable, "-m", "tests.support.llama_server", *map(str, models))
         self.process = subprocess.Popen(
-            [sys.executable, SERVE, *models, *options],
+            [*command, "--port", str(self.port)],
+            cwd=CHECKOUT,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -73,15 +72,10 @@ def server():
 
 def scenes(count):
     """Rendered scenes as JPEGs, each with the words that are true of it."""
-    spec = importlib.util.spec_from_file_location("toyworld", TOY / "toyworld.py")
-    assert spec is not None
-    assert spec.loader is not None
-    toyworld = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(toyworld)
     source = random.Random(7)
     found = []
     for _ in range(count):
-        image, truth = toyworld.scene(source, 280, 196)
+        image, truth = scene(source, 280, 196)
         content = io.BytesIO()
         image.save(content, "JPEG", quality=90)
         found.append((content.getvalue(), truth))
@@ -107,7 +101,7 @@ async def test_keywords_carry_the_models_own_probabilities(server):
         assert all(0 < (keyword.score or 0.0) <= 1 for keyword in tags.keywords)
         assert result.answers[0].ttft_s is not None
         assert result.notes == ()
-        right += truth["color"] in tags.caption
+        right += truth.colour in tags.caption
     await engine.aclose()
 
     assert right >= 7

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_WITHOUT_ADDRESS = frozenset({"builtin", "embedded", "auto"})
+"""Backends whose server and model the settings do not tell."""
+
 _LINES_AT_ONCE = 200
 
 
@@ -103,7 +106,7 @@ def summarise(library: Library, run_id: int) -> RunSummary:
         started_at=run.started_at or run.created_at,
         ended_at=run.ended_at if is_ended else None,
         backend=config.backend,
-        base_url="" if config.backend == "builtin" else config.base_url[0],
+        base_url="" if config.backend in _WITHOUT_ADDRESS else config.base_url[0],
         models=library.runs.models(run_id) or _configured_models(config),
         prompt_profile=config.prompt_profile,
         counts=counts,
@@ -113,7 +116,7 @@ def summarise(library: Library, run_id: int) -> RunSummary:
 
 
 def _configured_models(config: PersonalTaggerConfig) -> dict[str, str]:
-    return {} if config.backend in {"builtin", "auto"} else config.models()
+    return {} if config.backend in _WITHOUT_ADDRESS else config.models()
 
 
 def collect_metrics(library: Library, run_id: int) -> BatchRunMetrics:

@@ -19,6 +19,7 @@ from imageworks.engine.progress import Progress, RateMeter
 from imageworks.engine.reporting import RunReporter, collect_metrics
 from imageworks.engine.retrying import FailedScan
 from imageworks.engine.scanning import RunScan
+from imageworks.engine.warming import WarmUp
 from imageworks.engine.watching import WatchScan
 from imageworks.errors import BackendError, ImageworksError
 from imageworks.models import ImageState, Priority, RunSummary
@@ -115,6 +116,9 @@ class PersonalTaggerRunner:
         self._is_ahead_wanted = asyncio.Event()
         self._request_s: float | None = None
         self._held = Limiter(self._most_held())
+        self._warm_up = WarmUp(
+            library, run.id, config, images=images, metadata=metadata, most=self._most_held()
+        )
         self._askers: list[asyncio.Task[None]] = []
         self._add_asker: Callable[[], asyncio.Task[None]] | None = None
         self._meter = RateMeter(time.monotonic)
@@ -189,7 +193,8 @@ class PersonalTaggerRunner:
     async def _preflight(self) -> None:
         if not self._config.preflight or self._stop.is_set():
             return
-        probes = await self._engine.preflight()
+        async with self._warm_up:
+            probes = await self._engine.preflight()
         failed = next((probe for probe in probes if not probe.is_ok), None)
         if failed is not None:
             raise BackendError(failed.message, hint=failed.hint, reason=failed.reason)

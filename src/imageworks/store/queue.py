@@ -9,6 +9,7 @@ from imageworks.store.records import WorkItem, stored_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from imageworks.store.library import Library
 
@@ -139,6 +140,16 @@ class WorkQueue:
             )
             for row in rows
         ]
+
+    def next_paths(self, run_id: int, limit: int) -> list[Path]:
+        """The files that a run would be given next; nothing is claimed."""
+        rows = self._library.connection.execute(
+            "SELECT i.name, f.path AS folder FROM work w JOIN image i ON i.id = w.image_id"
+            " JOIN folder f ON f.id = i.folder_id WHERE w.run_id=? AND w.is_claimed=0"
+            " ORDER BY w.priority DESC, w.attempts, w.position LIMIT ?",
+            (run_id, limit),
+        )
+        return [stored_path(row["folder"], row["name"]) for row in rows]
 
     def release(self, image_id: int, *, is_attempt: bool = False) -> None:
         """Puts a claimed image back.

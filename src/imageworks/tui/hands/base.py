@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from textual.containers import Container, Vertical
-from textual.widgets import Static
 
 from imageworks.engine.attention import MOST_LOOKED_AT
 from imageworks.errors import ImageworksError
@@ -31,6 +30,7 @@ from imageworks.tui.widgets.fields import ReviewForm
 from imageworks.tui.widgets.filter_prompt import FilterPrompt
 from imageworks.tui.widgets.image_list import ImageList
 from imageworks.tui.widgets.key_bar import KeyBar
+from imageworks.tui.widgets.line import Line
 from imageworks.tui.widgets.preview import PictureWish, PreviewPane
 from imageworks.tui.widgets.status import StatusLines
 from imageworks.tui.wording import count_text, counts_text, progress_text
@@ -101,11 +101,10 @@ class ReviewHands(CommandScreen):
         self.preview = PreviewPane(graphics=graphics, is_colour=is_colour)
         self._status = StatusLines()
         self.key_bar = KeyBar(keys, Scope.LIST)
-        self._title = Static(id="title", markup=False)
+        self._title = Line("title")
         self.prompt = FilterPrompt(self._title)
         self.ask_prompt = AskPrompt(self._title)
-        self._facts = Static(id="facts", markup=False)
-        self._said: dict[Static, str] = {}
+        self._facts = Line("facts")
         self._data_version = 0
         self._looked_at: tuple[int, ...] = ()
         self._draft_timer: Timer | None = None
@@ -284,7 +283,7 @@ class ReviewHands(CommandScreen):
     def _show_around(self, card: ReviewCard | None) -> None:
         row = None if card is None else card.row
         self.form.show_notes(notes_text(card, self.listing, self.config, self.keys))
-        self._say_if_new(self._facts, facts_text(row))
+        self._facts.put(facts_text(row))
         self.preview.show(None if row is None else _picture_of(row), self._upcoming_pictures())
         self.show_title()
 
@@ -294,15 +293,9 @@ class ReviewHands(CommandScreen):
         rows = [self.listing.row(at) for at in range(first, min(first + 3, len(self.listing)))]
         return [_picture_of(row) for row in rows if row is not None]
 
-    def _say_if_new(self, line: Static, text: str) -> None:
-        """Fills a line; the same text again would be drawn and sent again."""
-        if self._said.get(line) != text:
-            self._said[line] = text
-            line.update(text, layout=False)
-
     def show_title(self) -> None:
         """Brings the line above the list up to date."""
-        self._say_if_new(self._title, title_text(self.listing, self.session.folders))
+        self._title.put(title_text(self.listing, self.session.folders))
         view = self.engine.view
         self.images.empty_text = empty_text(
             self.listing,

@@ -63,10 +63,15 @@ class PictureCanvas(Widget):
     def write_text(self, text: str) -> None:
         """Shows a line of text in place of a picture."""
         self.workers.cancel_group(self, "sixels")
+        had_picture = bool(self._rows) or self._sixels is not None or any(self._lines)
+        is_other = text != self._text
         self._rows, self._sixels, self._text = (), None, text
         self._lines = [None] * self.size.height
         self.free_image()
-        self.refresh()
+        if had_picture:
+            self.refresh()
+        elif is_other:
+            self.refresh(Region(0, self.size.height // 2, self.size.width, 1))
 
     def free_image(self) -> None:
         """Takes the picture out of the terminal's memory."""

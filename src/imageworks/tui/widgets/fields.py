@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static, TextArea
+from textual.widgets import TextArea
 
 from imageworks.models import Keyword, Origin, Tags
 from imageworks.review.changes import iptc_field, keyword_properties, text_properties
@@ -16,6 +16,7 @@ from imageworks.review.merge import merge_keywords
 from imageworks.text import clean_text, one_line
 from imageworks.tui.widgets.keyword_editor import KeywordEditor
 from imageworks.tui.widgets.keyword_hints import editing_hint, legend
+from imageworks.tui.widgets.line import Line
 from imageworks.tui.widgets.typing_field import TypingField, is_letter
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.review.session import ReviewCard
+
+
+_LINES = {
+    **{f"label-{name}": "label" for name in ("caption", "keywords", "description")},
+    **{f"model-{name}": "hint optional" for name in ("caption", "description")},
+    **dict.fromkeys(("origins", "notes"), "hint"),
+}
+"""The lines around the fields, and their classes."""
 
 
 class FieldArea(TypingField, TextArea):
@@ -88,21 +97,26 @@ class ReviewForm(VerticalScroll):
         self._saved = Tags()
         self._first = Tags()
         self.keywords = KeywordEditor()
+        self._areas = {
+            "caption": FieldArea("caption", is_multiline=False),
+            "description": FieldArea("description", is_multiline=True),
+        }
+        self._lines = {line_id: Line(line_id, classes=names) for line_id, names in _LINES.items()}
         self.last_edit = TagsEdit()
         """What was done to the image that was edited last."""
 
     def compose(self) -> ComposeResult:
         """Labels, fields and the lines below them."""
-        yield Static(id="label-caption", classes="label", markup=False)
-        yield FieldArea("caption", is_multiline=False)
-        yield Static(id="model-caption", classes="hint optional", markup=False)
-        yield Static(id="label-keywords", classes="label", markup=False)
+        yield self._lines["label-caption"]
+        yield self._areas["caption"]
+        yield self._lines["model-caption"]
+        yield self._lines["label-keywords"]
         yield self.keywords
-        yield Static(id="origins", classes="hint", markup=False)
-        yield Static(id="label-description", classes="label", markup=False)
-        yield FieldArea("description", is_multiline=True)
-        yield Static(id="model-description", classes="hint optional", markup=False)
-        yield Static(id="notes", classes="hint", markup=False)
+        yield self._lines["origins"]
+        yield self._lines["label-description"]
+        yield self._areas["description"]
+        yield self._lines["model-description"]
+        yield self._lines["notes"]
 
     @property
     def bound_id(self) -> int | None:
@@ -135,7 +149,8 @@ class ReviewForm(VerticalScroll):
         for name, text in self._loaded.items():
             area = self.area(name)
             if area.text != text:
-                area.load_text(text)
+                with area.prevent(TextArea.Changed):  # it is no edit, and the lines are put below
+                    area.load_text(text)
             area.read_only = is_read_only
         self.keywords.load(tags.keywords, self.known_keywords(), is_other_image=is_other)
         self.keywords.read_only = is_read_only
@@ -143,7 +158,7 @@ class ReviewForm(VerticalScroll):
 
     def area(self, name: str) -> FieldArea:
         """The field of a text, by name."""
-        return self.query_one(f"#{name}", FieldArea)
+        return self._areas[name]
 
     def field(self, name: str) -> FieldArea | KeywordEditor:
         """Any field by name."""
@@ -254,8 +269,7 @@ class ReviewForm(VerticalScroll):
 
     def _show_keyword_line(self) -> None:
         if self.keywords.has_focus and not self.keywords.read_only:
-            line = self.query_one("#origins", Static)
-            line.update(editing_hint(self.keywords), layout=False)
+            self._lines["origins"].put(editing_hint(self.keywords))
         else:
             self._line("origins", legend(self.keywords.line))
 
@@ -273,14 +287,13 @@ class ReviewForm(VerticalScroll):
         else:
             shown = " · ".join(part for part in (length, becomes) if part)
             parts.append((f" {shown}", "$tagger-quiet not bold"))
-        label = self.query_one(f"#label-{name}", Static)
-        label.update(Content.assemble(*parts), layout=False)
+        self._lines[f"label-{name}"].put(Content.assemble(*parts))
 
     def _line(self, line_id: str, text: str) -> None:
         """Fills a line. Its height is fixed: a new layout at each image would take 10 ms a key."""
-        line = self.query_one(f"#{line_id}", Static)
-        line.update(one_line(text, limit=600), layout=False)
-        if line.has_class("optional"):
+        line = self._lines[line_id]
+        line.put(one_line(text, limit=600))
+        if line.has_class("optional") and line.display != bool(text):
             line.display = bool(text)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -75,12 +77,13 @@ class KeywordEditor(TypingField, Widget, can_focus=True):
         is_same = self.line.keywords() == line.keywords() and not self.line.typed
         if not is_other_image and is_same and {chip.keyword for chip in line.chips} <= known:
             return  # what the person took out or moved the cursor to stays as it is
+        before = self._rows()
         self.line = line
         self._undo, self._redo = [], []
         self._is_typing_on = False
         self._top = 0
         self._look_up()
-        self.refresh()
+        self._refresh_changed(before)
 
     def keywords(self) -> tuple[Keyword, ...]:
         """What the image is to have, half-typed text among it."""
@@ -303,6 +306,16 @@ class KeywordEditor(TypingField, Widget, can_focus=True):
             shown, _ = end_of(self.line.typed, self.line.caret, width - GAP)
             pieces.insert(self.line.cursor, (None, cut(shown + self.ghost(), width - 1) + _CARET))
         return place_rows(pieces, width)
+
+    def _refresh_changed(self, before: list[list[Placed]]) -> None:
+        """Draws the rows that are not as they were."""
+        after = self._rows()
+        if self.has_focus or max(len(before), len(after)) > self.size.height:
+            self.refresh()  # the cursor, or the count of the chips below, may be on any row
+            return
+        for y, (old, new) in enumerate(zip_longest(before, after)):
+            if old != new:
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def _first_row(self, rows: list[list[Placed]]) -> int:
         """The row to begin with: without the keys the first, else such that the cursor is seen."""

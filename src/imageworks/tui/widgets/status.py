@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual.containers import Vertical
-from textual.widgets import Static
 
 from imageworks.text import one_line
+from imageworks.tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -31,11 +31,12 @@ class StatusLines(Vertical):
         self._progress = ""
         self._counts = ""
         self._timer: Timer | None = None
+        self._upper, self._lower = Line("counts"), Line("message")
 
     def compose(self) -> ComposeResult:
         """The two lines."""
-        yield Static(id="counts", markup=False)
-        yield Static(id="message", markup=False)
+        yield self._upper
+        yield self._lower
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Shows a message for a while; an error until the next message or an empty text."""
@@ -70,6 +71,6 @@ class StatusLines(Vertical):
         first = f"{self._counts}{_GAP}{self._progress}" if self._progress else self._counts
         has_room = cell_len(first) <= self.content_size.width and self.size.height > 1
         lower = self._message if has_room else self.message
-        self.query_one("#counts", Static).update(first if has_room else self._counts, layout=False)
-        self.query_one("#message", Static).update(lower, layout=False)
+        self._upper.put(first if has_room else self._counts)
+        self._lower.put(lower)
         self.set_class(bool(lower), "-busy")
