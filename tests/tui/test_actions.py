@@ -14,6 +14,7 @@ from imageworks.tui.actions import (
     key_table,
     shown_key,
 )
+from imageworks.tui.screens.batch import BatchScreen
 from imageworks.tui.screens.group import GroupScreen
 from imageworks.tui.screens.help import HelpScreen, help_content
 from imageworks.tui.screens.metrics import MetricsScreen
@@ -31,6 +32,7 @@ SCREENS = {
     Scope.GROUP: GroupScreen,
     Scope.QUICK: QuickKeywordsScreen,
     Scope.ASK: ReviewScreen,
+    Scope.BATCH: BatchScreen,
     Scope.SETTINGS: SettingsScreen,
     Scope.VALUE: SettingsScreen,
 }

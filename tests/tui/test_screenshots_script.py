@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -21,13 +23,18 @@ async def test_pictures_are_of_the_real_screens_and_name_no_host(tmp_path: Path)
 
     written = await script.draw(tmp_path)
 
-    assert [path.name for path in written] == ["review.svg", "metrics.svg"]
-    review, metrics = (path.read_text("utf-8") for path in written)
-    assert "chelsea.png" in review
-    assert "▀" in review
-    assert "Seconds" in metrics
-    for svg in (review, metrics):
+    shown = {path.stem: path.read_text("utf-8").replace("&#160;", " ") for path in written}
+    assert list(shown) == ["review", "changes", "burst", "metrics", "batch"]
+    assert "A tabby cat looks past the camera" in shown["review"]
+    assert "▀" in shown["review"]
+    assert "+raw" in shown["review"]
+    assert "dc:title" in shown["changes"]
+    assert "3 pictures of one burst" in shown["burst"]
+    assert "those without a suggestion" in shown["batch"]
+    assert "Seconds" in shown["metrics"]
+    for svg in shown.values():
         assert "@font-face" not in svg
-        assert str(tmp_path) not in svg
+        assert tempfile.gettempdir() not in svg
+        assert not re.search(r"<text[^>]*> ", svg)
         links = {part.split('"')[0] for part in svg.split("http")[1:]}
         assert all("www.w3.org" in link or "textualize.io" in link for link in links)
