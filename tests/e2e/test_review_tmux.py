@@ -135,7 +135,7 @@ def test_a_batch_is_started_from_the_screen_and_followed(tmp_path, terminal):
         screen = terminal(f"env NO_COLOR=1 {command} --base-url {server.base_url}")
         screen.wait("3 new")
         screen.keys("b")
-        screen.wait("Ask the model")
+        screen.wait("Ask for suggestions")
         screen.keys("Enter")
         screen.wait("3 ready")
         screen.keys("q")

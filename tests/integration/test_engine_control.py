@@ -11,8 +11,9 @@ import pytest
 
 from imageworks.engine import control, worker
 from imageworks.engine.attention import look_at
+from imageworks.engine.scanning import LibraryScan
 from imageworks.engine.service import EngineService
-from imageworks.models import ImageState
+from imageworks.models import ImageState, Stage
 from imageworks.paths import app_paths
 from imageworks.store.library import Library
 from imageworks.store.records import RunOptions
@@ -192,6 +193,82 @@ async def test_an_image_is_asked_about_again_without_a_batch(tmp_path, library, 
     assert row.state is ImageState.SUGGESTED
     assert "Cutty Sark" in str(asked.body)
     assert library.queue.count() == 0
+
+
+async def test_one_field_is_asked_again_in_a_short_call_and_the_others_stay(tmp_path, library):
+    make_photos(tmp_path / "photos", 1)
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, review_later=True)
+        await run_once(library, config)
+        (image_id,) = library.images.ids()
+        before = library.suggestions.get(library.images.get(image_id).suggestion_id)
+        library.runs.create("review", config.to_json(), status="finished")
+        server.script = lambda _asked: "Another caption"
+        library.session.wish_suggestion(image_id, stage=Stage.CAPTION)
+        await served(library)
+        first, again = server.questions
+
+    after = library.suggestions.get(library.images.get(image_id).suggestion_id)
+    assert after.suggestion.tags.caption == "Another caption"
+    assert after.suggestion.tags.keywords == before.suggestion.tags.keywords
+    assert after.suggestion.tags.description == before.suggestion.tags.description
+    assert again.body["stream"] is True
+    assert not again.is_structured
+    assert again.body["seed"] != first.body["seed"]
+
+
+async def test_a_field_of_an_image_that_was_never_asked_about_brings_all_of_them(tmp_path, library):
+    make_photos(tmp_path / "photos", 1)
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, review_later=True)
+        await LibraryScan(library, config).run()
+        (image_id,) = library.images.ids()
+        library.runs.create("review", config.to_json(), status="finished")
+        library.session.wish_suggestion(image_id, stage=Stage.CAPTION)
+        await served(library)
+
+    tags = library.suggestions.get(library.images.get(image_id).suggestion_id).suggestion.tags
+    assert tags.caption
+    assert tags.keywords
+    assert tags.description
+
+
+async def test_what_a_person_said_of_one_picture_is_not_told_of_its_copy(tmp_path, library):
+    (photo,) = make_photos(tmp_path / "photos", 1)
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, review_later=True)
+        library.runs.create("review", config.to_json(), status="finished")
+        await LibraryScan(library, config).run()
+        (image_id,) = library.images.ids()
+        library.session.wish_suggestion(image_id, "the ship is the Cutty Sark")
+        await served(library)
+        of_the_hinted = library.images.get(image_id).suggestion_id
+        (tmp_path / "photos" / "copy.jpg").write_bytes(photo.read_bytes())
+
+        await run_once(library, config)
+        asked = server.questions
+
+    assert len(asked) == 2
+    assert "Cutty Sark" not in str(asked[1].body)
+    assert library.images.get(image_id).suggestion_id == of_the_hinted
+
+
+async def test_a_wish_waits_for_a_server_that_is_away(tmp_path, library, caplog):
+    make_photos(tmp_path / "photos", 1)
+    server = OpenAIServer()
+    with server:
+        config = config_for(tmp_path, server, review_later=True)
+        await run_once(library, config)
+    (image_id,) = library.images.ids()
+    first = library.images.get(image_id).suggestion_id
+    library.runs.create("review", config.to_json(), status="finished")
+    library.session.wish_suggestion(image_id, "an osprey")
+    work = asyncio.create_task(served(library))
+    await until(lambda: "The backend does not answer" in caplog.text)
+    with server:
+        await asyncio.wait_for(work, 30)
+
+    assert library.images.get(image_id).suggestion_id != first
 
 
 async def test_an_image_keeps_its_suggestion_when_it_cannot_be_asked_again(tmp_path, library):

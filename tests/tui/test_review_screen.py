@@ -305,7 +305,7 @@ async def test_batch_dialog_says_what_and_whom_and_starts_on_enter(made: ReviewL
         text = screen_text(app)
         assert "backend     lmdeploy" in text
         assert "model       Qwen2.5-VL-7B-AWQ" in text
-        assert "1 image of 5 without a suggestion" in text
+        assert "1 image of 5 without one" in text
         assert "wait for my decision; no file is written" in text
         assert made.library.runs.next_pending() is None
         await burst(pilot, "enter")

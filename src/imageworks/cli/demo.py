@@ -6,7 +6,6 @@ import importlib.util
 import shutil
 import sys
 import tempfile
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,10 +89,11 @@ def _new_folder(wanted: Path | None) -> Path:
 
 
 def _run_batch(context: Context, config: PersonalTaggerConfig) -> int:
+    from imageworks.cli.app import build_parser  # noqa: PLC0415  # this module is its part
     from imageworks.cli.run import Batch  # noqa: PLC0415
     from imageworks.store.library import Library  # noqa: PLC0415
 
-    options = Namespace(redo=False, limit=None, json=False, quiet=False)
+    options = build_parser().parse_args(["run"])
     inner = replace(context, options=options, settings=PersonalTaggerSettings(), config=config)
     library = Library(inner.library_path)
     try:

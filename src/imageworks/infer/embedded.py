@@ -102,6 +102,20 @@ class EmbeddedEngine(BaseInferenceEngine):
         """Requests sent and not ended."""
         return self._chat.under_way
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return self._chat.waiting
+
+    @property
+    def keyword_samples(self) -> int:
+        """How many answers a picture's keywords are taken from."""
+        return self._chat.keyword_samples
+
+    def hold_back(self, *, is_held: bool) -> None:
+        """Sends nothing more for the batch, or goes on."""
+        self._chat.hold_back(is_held=is_held)
+
     def follow(self, on_change: Callable[[], None]) -> None:
         """Has a function called on the loop whenever `limit` may have changed."""
         self._on_change = on_change

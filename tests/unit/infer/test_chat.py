@@ -273,7 +273,7 @@ async def test_run_of_blanks_is_asked_again_without_the_schema_for_this_picture_
     blanks = Reply("{\t" + " \r" * 300, finish_reason="length")
     answers = iter([blanks, *(Reply(text) for text in ('{"caption": "x"}', '{"caption": "y"}'))])
     with OpenAIServer(lambda request: next(answers)) as server:
-        engine = make_engine(server)
+        engine = make_engine(server, backend="lmdeploy")
         first = await engine.infer(picture_request())
         await engine.infer(picture_request())
 
@@ -632,3 +632,42 @@ async def test_the_second_unusable_answer_is_followed_by_plain_questions(
     structured = [asked.is_structured for asked in server.chats]
     assert structured == [True, True, False, False, False]
     assert len({asked.body["seed"] for asked in server.chats[:3]}) == 3
+
+
+# -- answers full of blanks ------------------------------------------------------------
+
+
+def blanks_under_a_schema(asked):
+    if asked.is_structured:
+        return Reply('{"caption":' + "\r" * 500, finish_reason="length")
+    return default_tags(asked.image)
+
+
+async def test_blanks_without_end_are_cured_by_a_pattern_and_from_then_on_avoided(
+    make_engine, picture_request
+):
+    with OpenAIServer(blanks_under_a_schema) as server:
+        engine = make_engine(server, backend="vllm")
+        first = await engine.infer(picture_request())
+        second = await engine.infer(picture_request())
+
+    looped, cured, later = server.chats
+    assert "response_format" in looped.body
+    assert cured.body["structured_outputs"]["regex"].startswith('\\{"caption"')
+    assert "response_format" not in cured.body
+    assert "structured_outputs" in later.body
+    assert first.answers[0].attempts == 2
+    assert second.answers[0].attempts == 1
+
+
+async def test_a_server_that_takes_no_pattern_is_asked_without_one(make_engine, picture_request):
+    with OpenAIServer(blanks_under_a_schema, refused_fields=("structured_outputs",)) as server:
+        engine = make_engine(server, backend="vllm")
+        with pytest.raises(AnswerError):
+            await engine.infer(picture_request())
+        result = await engine.infer(picture_request(unusable=2))
+
+    assert [set(chat.body) & {"structured_outputs", "response_format"} for chat in server.chats][
+        :3
+    ] == [{"response_format"}, {"structured_outputs"}, {"response_format"}]
+    assert len(result.answers) == 3

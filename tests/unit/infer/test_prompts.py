@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,22 @@ def test_hostile_facts_stay_one_line_each(facts):
     assert all(line.startswith("- ") and len(line) < 400 for line in lines[1:])
     assert block.splitlines() == [line for line in lines if line]
     assert "\x1b" not in block
+
+
+@given(
+    texts=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=2, max_size=2),
+    keywords=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=15),
+)
+def test_the_pattern_of_an_answer_takes_compact_json_and_no_other(texts, keywords):
+    pattern = PromptWriter(ProfileBook().get("default"), "en", 15).answer_pattern()
+    fields = {"caption": texts[0], "keywords": keywords, "description": texts[1]}
+    has_rare_escapes = any(ord(c) < 32 and c not in "\n\t" for t in (*texts, *keywords) for c in t)
+    found = [
+        re.fullmatch(pattern, json.dumps(fields, ensure_ascii=False, separators=(",", ":"))),
+        re.fullmatch(pattern, json.dumps(fields, ensure_ascii=False)),
+    ]
+
+    assert all(found) is not has_rare_escapes
+    assert not re.fullmatch(pattern, json.dumps(fields, ensure_ascii=False, indent=1))
+    assert not re.fullmatch(pattern, json.dumps({**fields, "keywords": []}))
+    assert not re.fullmatch(pattern, json.dumps({**fields, "keywords": ["a"] * 16}))

@@ -257,3 +257,23 @@ async def test_the_watch_takes_a_server_back_that_answers_again():
         await watching(pool, lambda: lane.is_open)
 
     assert lane.is_open
+
+
+async def test_a_batch_that_is_held_back_sends_nothing_more_and_a_person_still_does():
+    pool = pool_of(lane_at())
+    first = await pool.acquire()
+    pool.hold_back(is_held=True)
+    waiting = asyncio.create_task(pool.acquire())
+    await settle()
+    pool.finished(first, tokens=5, duration_s=1.0)
+    await settle()
+    is_still_waiting = not waiting.done()
+    persons = await pool.acquire(is_interactive=True)
+    pool.finished(persons, tokens=5, duration_s=1.0)
+    of_the_held = pool.waiting
+    pool.hold_back(is_held=False)
+    await asyncio.wait_for(waiting, 1)
+
+    assert is_still_waiting
+    assert of_the_held == 1
+    assert pool.waiting == 0

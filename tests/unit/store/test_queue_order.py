@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imageworks.models import Priority
+from imageworks.models import Priority, Stage
+from imageworks.store.session import SuggestionWish
 from tests.support.review_library import ReviewLibrary
 
 
@@ -70,3 +71,53 @@ def test_a_claim_reads_as_many_rows_as_it_takes(made, queued):
     text = " | ".join(row["detail"] for row in plan)
     assert "USING INDEX work_order" in text
     assert "TEMP B-TREE" not in text
+
+
+def test_wishes_for_different_fields_of_an_image_add_up(made):
+    library, run, image_id = made.library, made.run, made.add("a.jpg")
+
+    library.queue.add(run.id, [image_id], stage=Stage.CAPTION, hint="an osprey")
+    (of_one,) = library.queue.claim(run.id, 1)
+    library.queue.release(image_id)
+    library.queue.add(run.id, [image_id], stage=Stage.CAPTION)
+    (of_the_same,) = library.queue.claim(run.id, 1)
+    library.queue.release(image_id)
+    library.queue.add(run.id, [image_id], stage=Stage.KEYWORDS)
+    (of_two,) = library.queue.claim(run.id, 1)
+
+    assert (of_one.stage, of_one.hint) == (Stage.CAPTION, "an osprey")
+    assert of_the_same.stage is Stage.CAPTION
+    assert of_two.stage is None
+
+
+def test_a_wish_for_a_field_stays_beside_one_for_another_and_gives_way_to_one_for_all(made):
+    image_id = made.add("a.jpg")
+    session = made.library.session
+
+    session.wish_suggestion(image_id, "first", stage=Stage.CAPTION)
+    session.wish_suggestion(image_id, "second", stage=Stage.CAPTION)
+    session.wish_suggestion(image_id, stage=Stage.KEYWORDS)
+    of_fields = [SuggestionWish.from_value(value) for _, value in session.take_wishes()]
+    session.wish_suggestion(image_id, stage=Stage.CAPTION)
+    session.wish_suggestion(image_id)
+    of_all = [SuggestionWish.from_value(value) for _, value in session.take_wishes()]
+
+    assert of_fields == [
+        SuggestionWish(image_id, "second", Stage.CAPTION),
+        SuggestionWish(image_id, "", Stage.KEYWORDS),
+    ]
+    assert of_all == [SuggestionWish(image_id, "")]
+
+
+def test_the_next_files_of_a_run_are_told_without_claiming_them(made):
+    library, run = made.library, made.run
+    first, second, third = (made.add(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
+    library.queue.add(run.id, [first, second, third])
+    library.queue.claim(run.id, 1)
+
+    paths = library.queue.next_paths(run.id, 5)
+    one = library.queue.next_paths(run.id, 1)
+
+    assert [path.name for path in paths] == ["b.jpg", "c.jpg"]
+    assert [path.name for path in one] == ["b.jpg"]
+    assert len(library.queue.claim(run.id, 5)) == 2

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
 from imageworks.tui.hands.base import ReviewHands
-from imageworks.tui.screens.batch import BatchChoices, BatchScreen
-from imageworks.tui.screens.help import HelpScreen
-from imageworks.tui.screens.metrics import MetricsScreen
 from imageworks.tui.screens.review_texts import NOT_ASKED
-from imageworks.tui.screens.summary import show_summary
 from imageworks.tui.wording import count_text
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from imageworks.tui.screens.batch import BatchChoices
 
 
 class ScreenHands(ReviewHands):
@@ -22,6 +20,8 @@ class ScreenHands(ReviewHands):
 
     def do_batch(self) -> None:
         """Asks whether to start a batch."""
+        from imageworks.tui.screens.batch import BatchChoices, BatchScreen  # noqa: PLC0415  # seldom seen
+
         folders = self._batch_folders()
         view = self.engine.view
         if view is not None and view.is_batch_active:
@@ -30,12 +30,13 @@ class ScreenHands(ReviewHands):
             self.say("Start with: ptag FOLDER")
         else:
             waiting = sum(self.listing.counts.get(state, 0) for state in NOT_ASKED)
-            facts = f"{count_text(waiting, 'image')} of {self.listing.total:,} without a suggestion"
+            total = self.listing.total
+            facts = f"{count_text(waiting, 'image')} of {total:,} without one; new files are found."
             self.app.push_screen(
                 BatchScreen(
                     self.keys,
                     BatchChoices.of(self.config, folders),
-                    facts=f"{facts}, as far as they are known; new files are found.",
+                    facts=facts,
                     client=self.engine.client,
                     start=self._start_batch,
                 )
@@ -51,6 +52,8 @@ class ScreenHands(ReviewHands):
 
     def do_show_summary(self) -> None:
         """Tells how the last batch went."""
+        from imageworks.tui.screens.summary import show_summary  # noqa: PLC0415  # seldom seen
+
         show_summary(self, self.engine.client)
 
     def do_show_review(self) -> None:
@@ -58,6 +61,8 @@ class ScreenHands(ReviewHands):
 
     def do_show_metrics(self) -> None:
         """Opens the metrics screen."""
+        from imageworks.tui.screens.metrics import MetricsScreen  # noqa: PLC0415  # seldom seen
+
         self.app.push_screen(MetricsScreen(self.keys, self.library.runs, self.engine))
 
     async def do_show_settings(self) -> None:
@@ -66,6 +71,8 @@ class ScreenHands(ReviewHands):
 
     def do_help(self) -> None:
         """Shows all keys."""
+        from imageworks.tui.screens.help import HelpScreen  # noqa: PLC0415  # seldom seen
+
         self.app.push_screen(HelpScreen(self.keys, is_unicode=self.is_unicode))
 
     def _batch_folders(self) -> tuple[Path, ...]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from imageworks.tui.actions import KeyTable
 
 _LABEL_WIDTH = 12
+_WITH_OWN_MODEL = frozenset({"builtin", "embedded", "auto"})
 
 
 class Which(Enum):
@@ -134,7 +135,7 @@ class BatchScreen(Dialog):
     def compose(self) -> ComposeResult:
         """The facts, the entries, the field for one of them, keys."""
         with Vertical(id="batch-box"):
-            yield Static("Ask the model", classes="label", markup=False)
+            yield Static("Ask for suggestions", classes="label", markup=False)
             yield Static(one_line(self._facts, limit=200), id="batch-facts", markup=False)
             yield self._list
             yield self._field
@@ -270,6 +271,7 @@ class BatchScreen(Dialog):
             "at most": "all of them" if choices.limit is None else f"{choices.limit:,} images",
             "sub-folders": "yes" if choices.is_recursive else "no",
             "backend": choices.backend,
+            "model": "its own" if choices.backend in _WITH_OWN_MODEL else choices.model,
             "profile": choices.profile,
             "which": choices.which.value,
             "then": choices.then.value,

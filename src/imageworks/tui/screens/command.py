@@ -17,6 +17,8 @@ from imageworks.tui.widgets.typing_field import scope_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
+    from textual.widget import Widget
+
     from imageworks.tui.actions import Action, KeyTable
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,19 @@ class CommandScreen(Screen[None]):
         self.scopes = frozenset(scopes)
         own = bindings_for(keys.within(self.scopes))
         self._bindings = BindingsMap.merge([own, self._bindings])
+
+    def take_breakpoints(self) -> None:
+        """Takes the classes of the terminal's width and height before the first layout.
+
+        Textual sets them after it, and the first frame would be drawn twice.
+        """
+        width, height = self.app.size
+        for size, breakpoints in (
+            (width, self.app.HORIZONTAL_BREAKPOINTS),
+            (height, self.app.VERTICAL_BREAKPOINTS),
+        ):
+            reached = [name for least, name in breakpoints if size >= least]
+            self.set_class(True, reached[-1], update=False)
 
     @property
     def scope(self) -> Scope:
@@ -93,6 +108,17 @@ class CommandScreen(Screen[None]):
             self.leave_text()
         if self.allows(action):
             await self.action_command(action.name)
+
+    def paint_now(self, widget: Widget) -> None:
+        """Draws what has changed on a widget at once.
+
+        Textual would first let every widget have its turn, and then draw all that has changed in
+        one frame: the answer to a key waits for what it has nothing to do with.
+        """
+        self._dirty_widgets.add(widget)
+        self._on_timer_update()
+        # Else the widget would ask for an empty frame, and what comes next would wait for another.
+        widget._repaint_required = False  # noqa: SLF001  # as its own turn would
 
     def leave_text(self) -> None:
         """Takes the keys away from the fields."""

@@ -40,7 +40,7 @@ class SummaryScreen(Dialog):
             yield Static("The last batch", classes="label", markup=False)
             with VerticalScroll(id="summary-scroll", can_focus=False):
                 yield Static("\n".join(self._lines), id="summary-lines", markup=False)
-            yield KeyBar(self.keys, Scope.DIALOG)
+            yield KeyBar(self.keys, Scope.DIALOG, without=frozenset({"confirm"}))
 
     def do_confirm(self) -> None:
         """Back to the review."""
