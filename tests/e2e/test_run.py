@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.client import EngineClient
+from imageworks.paths import app_paths
 from imageworks.store.library import Library
 from tests.e2e.conftest import make_photos, ptag
 from tests.support.openai_server import MODEL, OpenAIServer
@@ -25,6 +27,11 @@ def tree_digest(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "outputs/results/personal_tagger.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def server_flags(base_url: str) -> tuple[str, ...]:
@@ -404,3 +411,36 @@ def test_doctor_explains_a_file_and_writes_nothing(tmp_path):
     assert f"write to   file: {photo}" in told.stdout
     assert "notes.txt" in told.stdout
     assert tree_digest(tmp_path) == before
+
+
+def test_the_persons_own_words_count_in_an_unattended_run(tmp_path, start_server):
+    make_photos(tmp_path / "photos", 1)
+    server = start_server()
+    words = app_paths().vocabulary
+    words.parent.mkdir(parents=True, exist_ok=True)
+    command = ("run", "-i", tmp_path / "photos", *server_flags(server.base_url), "--redo")
+    ptag(*command, "--review-later", cwd=tmp_path)
+    (said,) = records(tmp_path)
+    first, second = (keyword["keyword"] for keyword in said["keywords"][:2])
+    words.write_text(f'banned = ["{first}"]\n[aliases]\n"{second}" = "own word"\n')
+
+    result = ptag(*command, cwd=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    written = [keyword["keyword"] for keyword in records(tmp_path)[-1]["keywords"]]
+    assert "own word" in written
+    assert not {first, second} & set(written)
+
+
+def test_vocabulary_that_cannot_be_read_stops_the_run_before_any_work(tmp_path, start_server):
+    make_photos(tmp_path / "photos", 1)
+    server = start_server()
+    words = app_paths().vocabulary
+    words.parent.mkdir(parents=True, exist_ok=True)
+    words.write_text("banned = [")
+
+    result = ptag("run", "-i", tmp_path / "photos", *server_flags(server.base_url), cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert "vocabulary.toml" in result.stderr
+    assert server.log.read_text() == ""

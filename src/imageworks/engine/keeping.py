@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.models import DecisionKind, ImageState, Stage, Tags
+from imageworks.paths import app_paths
 from imageworks.review.merge import proposed_tags
+from imageworks.review.rules import RuleBook
 from imageworks.store.records import Choice, NewSuggestion
 
 if TYPE_CHECKING:
@@ -64,16 +66,21 @@ class Keeper:
         library: The library.
         config: The run's settings.
         fingerprint: How the run asks.
+
+    Raises:
+        ConfigError: The person's vocabulary file cannot be used.
     """
 
     def __init__(self, library: Library, config: PersonalTaggerConfig, fingerprint: str) -> None:
         self._library = library
         self._config = config
         self._fingerprint = fingerprint
+        self._rules = RuleBook(app_paths().vocabulary).sound_rules()
 
     def keep(self, item: WorkItem, new: NewSuggestion, *, note: str = "") -> None:
         """The suggestion and what the run decides about it."""
-        tags = proposed_tags(new.suggestion.tags, new.existing, self._config)
+        suggested = self._rules.applied(new.suggestion.tags)
+        tags = proposed_tags(suggested, new.existing, self._config)
         with self._library.transaction():
             self._library.suggestions.record(item.image_id, item.run_id, new)
             if self._config.writes_metadata:

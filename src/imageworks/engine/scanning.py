@@ -22,7 +22,9 @@ from imageworks.models import (
     ListedFile,
     SkippedPath,
 )
+from imageworks.paths import app_paths
 from imageworks.review.merge import proposed_tags
+from imageworks.review.rules import RuleBook
 from imageworks.store.records import Choice
 from imageworks.text import show_path
 
@@ -149,6 +151,7 @@ class RunScan:
         self._run = run
         self._config = config
         self._fingerprint = fingerprint
+        self._rules = RuleBook(app_paths().vocabulary).sound_rules()
         self.planned = 0
         self.left = 0
         self.skipped: Counter[str] = Counter()
@@ -224,7 +227,8 @@ class RunScan:
         )
         if stored is None:
             return
-        tags = proposed_tags(stored.suggestion.tags, stored.existing, self._config)
+        suggested = self._rules.applied(stored.suggestion.tags)
+        tags = proposed_tags(suggested, stored.existing, self._config)
         self._library.decisions.decide(
             found.id, self._run.id, DecisionKind.ACCEPT, by="run", choice=Choice(tags)
         )

@@ -94,6 +94,17 @@ class RuleBook:
                 self.problem = str(error)
         return self._rules
 
+    def sound_rules(self) -> KeywordRules:
+        """The rules as the file has them now, for work that nobody watches.
+
+        Raises:
+            ConfigError: The file cannot be used: what is banned there would be written.
+        """
+        rules = self.rules()
+        if self.problem:
+            raise ConfigError(self.problem, hint="mend the vocabulary file.")
+        return rules
+
     def applied(self, tags: Tags) -> Tags:
         """A suggestion in the person's own words; see `KeywordRules.applied`."""
         return self.rules().applied(tags)
