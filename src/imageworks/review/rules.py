@@ -7,18 +7,19 @@ is there; comments and order stay.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import tempfile
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imageworks.errors import ConfigError, StoreError
+from imageworks.errors import ConfigError
+from imageworks.files import whole_file
 from imageworks.models import Keyword, Origin, Tags
 from imageworks.text import clean_keyword, fold, show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -127,12 +128,8 @@ class RuleBook:
             raise ConfigError(message)
         before = self._text()
         read_rules(before, path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, with_rule(before, rule))
-        except OSError as error:
-            message = f"{show_path(path)} cannot be written: {error.strerror}."
-            raise StoreError(message, hint="mend the folder's permissions or make room.") from error
+        with whole_file(path) as stream:
+            stream.write(with_rule(before, rule))
 
     def _stamp_now(self) -> tuple[int, int] | None:
         if self.path is None:
@@ -213,21 +210,3 @@ def _keyword(text: str) -> Keyword:
 def _added_lines(before: str, after: str) -> str:
     known = before.splitlines()
     return "\n".join(line for line in after.splitlines() if line.strip() and line not in known)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes beside the file and takes its name; a link stays one."""
-    target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            Path(name).chmod(target.stat().st_mode & 0o7777)
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
