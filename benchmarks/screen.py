@@ -27,10 +27,11 @@ sys.path.insert(0, str(CHECKOUT))
 
 from imageworks.models import ImageState, Keyword, Tags  # noqa: E402  # found through the line above
 from imageworks.store.library import Library  # noqa: E402
-from tests.support.fake_terminal import FakeTerminal  # noqa: E402
+from tests.support.fake_terminal import CURSOR_POSITION, FakeTerminal  # noqa: E402
 from tests.support.review_library import ReviewLibrary  # noqa: E402
 
 MOST_TIMES_MINIMAL = 1.6
+MOST_MORE_IN_SILENCE_MS = 400
 MOST_ACCEPT_P95_MS = 50
 MOST_TIMES_IDLE = 3
 MOST_GAP_MS = 100
@@ -38,6 +39,8 @@ ROUNDS = 5
 KEYS = 150
 KEY_PAUSE_S = 0.04
 SIZE = (110, 32)
+ANSWERS = (CURSOR_POSITION, (rb"\x1b\[c", b"\x1b[?62;c"))
+"""Of a terminal that tells where its cursor is and what it is, and draws no pictures."""
 MINIMAL = """
 from textual.app import App
 from textual.widgets import Static
@@ -58,25 +61,25 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.client import EngineClient
 from imageworks.store.library import Library
 from imageworks.tui.app import run_review
-from imageworks.tui.workstation import Workstation
 
 folder, base_url = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
-gaps, mount = [], Workstation.on_mount
+gaps, run_loop = [], asyncio.run
 
 async def tick():
-    before = time.perf_counter()
+    before = time.monotonic()
     while True:
         await asyncio.sleep(0.005)
-        now = time.perf_counter()
-        gaps.append((now - before) * 1000)
+        now = time.monotonic()
+        gaps.append((before, (now - before) * 1000))
         before = now
 
-def on_mount(self):
-    mount(self)
-    self.ticker = asyncio.create_task(tick())
+async def watched(main):
+    ticker = asyncio.create_task(tick())
+    return await main
 
-Workstation.on_mount = on_mount
-more = {"backend": "openai", "base_url": (base_url,), "caption_model": "Test-VL"} if base_url else {}
+asyncio.run = lambda main, **more: run_loop(watched(main), **more)
+more = {"backend": "openai", "base_url": (base_url,), "caption_model": "Test-VL"}
+more = more if base_url else {}
 config = PersonalTaggerConfig(**more, keyword_model="Test-VL", description_model="Test-VL")
 library = Library(folder / "library.sqlite3")
 if not base_url:
@@ -88,16 +91,20 @@ run_review(library, config, client, folders, log_path=folder / "s.log", themes_d
 """
 
 
-def open_screen(folder: Path, *words: str) -> FakeTerminal:
+def open_screen(folder: Path, *words: str, is_silent: bool = False) -> FakeTerminal:
     """The workstation over a folder's library."""
     home = folder / "home"
     return FakeTerminal(
         [sys.executable, "-c", WORKSTATION, str(folder), *words],
+        answers=() if is_silent else ANSWERS,
         size=SIZE,
         environment={
             "PYTHONPATH": f"{CHECKOUT / 'src'}:{CHECKOUT}",
             "HOME": str(home),
-            **{f"XDG_{name}_HOME": str(home / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")},
+            **{
+                f"XDG_{name}_HOME": str(home / name)
+                for name in ("DATA", "CONFIG", "CACHE", "STATE")
+            },
         },
     )
 
@@ -120,26 +127,30 @@ def make_library(folder: Path, count: int) -> None:
 
 
 def first_frames(folder: Path) -> dict[str, float]:
-    """Milliseconds until the first text of a minimal app and of ours, in turns."""
-    taken: dict[str, list[float]] = {"minimal": [], "ours": []}
+    """Milliseconds until the first text of a minimal app and of ours, in turns.
+
+    Ours too in a terminal that never answers what it is asked.
+    """
+    taken: dict[str, list[float]] = {"minimal": [], "ours": [], "silent": []}
     for _ in range(ROUNDS):
-        minimal = FakeTerminal([sys.executable, "-c", MINIMAL], size=SIZE)
-        ours = None
+        minimal = FakeTerminal([sys.executable, "-c", MINIMAL], answers=ANSWERS, size=SIZE)
         try:
             shown_s = minimal.wait_for(b"first-frame-marker")
             taken["minimal"].append((shown_s - minimal.started_s) * 1000)
         finally:
             minimal.close()
-        ours = open_screen(folder)
-        try:
-            taken["ours"].append((ours.wait_for(token(0).encode()) - ours.started_s) * 1000)
-        finally:
-            ours.close()
+        for name in ("ours", "silent"):
+            ours = open_screen(folder, is_silent=name == "silent")
+            try:
+                taken[name].append((ours.wait_for(token(0).encode()) - ours.started_s) * 1000)
+            finally:
+                ours.close()
     medians = {name: statistics.median(times) for name, times in taken.items()}
     return {
         "first_frame_minimal_ms": round(medians["minimal"], 1),
         "first_frame_ms": round(medians["ours"], 1),
         "first_frame_times_minimal": round(medians["ours"] / medians["minimal"], 2),
+        "first_frame_more_in_silence_ms": round(medians["silent"] - medians["ours"], 1),
     }
 
 
@@ -196,7 +207,7 @@ def under_load(folder: Path, photographs: int) -> dict[str, float]:
     for number in range(1, photographs):
         # A comment behind the end mark: another picture to the program, the same work to decode.
         (made.photos / f"{number:05}.jpg").write_bytes(data + b"%d" % number)
-    server = subprocess.Popen(  # noqa: S603  # our own
+    server = subprocess.Popen(
         [sys.executable, "-m", "tests.support.openai_server", "--port", "0", "--model", "Test-VL"],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
@@ -210,12 +221,12 @@ def under_load(folder: Path, photographs: int) -> dict[str, float]:
         terminal.wait_for(f"{photographs // 2:05}.jpg"[:3].encode())
         terminal.settle(1.0)
         idle = key_times(terminal)
-        gaps_before = len(idle)
-        terminal.type("b")
+        began_s = terminal.type("b")
         time.sleep(0.5)
         terminal.type("\r")
         time.sleep(2.0)
         busy = key_times(terminal)
+        ended_s = time.monotonic()
         done = photographs - waiting(folder)
         terminal.type("B")
         time.sleep(0.5)
@@ -225,14 +236,15 @@ def under_load(folder: Path, photographs: int) -> dict[str, float]:
         terminal.close()
         server.kill()
         server.wait()
-    gaps = sorted(json.loads((folder / "gaps.json").read_text())[gaps_before:])
+    times = json.loads((folder / "gaps.json").read_text())
+    gaps = [ms for at_s, ms in times if began_s < at_s < ended_s]
     return {
         "photographs_of_24_megapixels": photographs,
         "suggested_while_typing": done,
         "key_to_byte_idle_p95_ms": round(percentile(idle, 0.95), 1),
         "key_to_byte_busy_p95_ms": round(percentile(busy, 0.95), 1),
         "busy_times_idle": round(percentile(busy, 0.95) / percentile(idle, 0.95), 2),
-        "longest_gap_of_the_loop_ms": round(gaps[-1], 1),
+        "longest_gap_of_the_loop_ms": round(max(gaps), 1),
     }
 
 

@@ -76,7 +76,7 @@ def test_a_batch_outlives_the_line_that_started_it(tmp_path, start_server):
     library = Library(store)
     wait(lambda: sum(library.images.counts().values()) == PHOTOS)
     first.type("b")
-    wait(lambda: "without a suggestion, as far as" in first.text)
+    wait(lambda: "wait for my decision" in first.text)
     first.type("\r")
     wait(lambda: library.images.counts().get(ImageState.SUGGESTED, 0) > 5)
     first.type("jjj")

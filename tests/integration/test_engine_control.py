@@ -253,6 +253,47 @@ async def test_what_a_person_said_of_one_picture_is_not_told_of_its_copy(tmp_pat
     assert library.images.get(image_id).suggestion_id == of_the_hinted
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"\xff\xd8\xff\xe0 no picture", ""), (b"text", "not-an-image")]
+)
+async def test_an_image_that_cannot_be_asked_about_says_why(tmp_path, library, content, reason):
+    (photo,) = make_photos(tmp_path / "photos", 1)
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, review_later=True)
+        await LibraryScan(library, config).run()
+        (image_id,) = library.images.ids()
+        photo.write_bytes(content)
+        library.session.wish_suggestion(image_id)
+        await served(library)
+        asked = server.questions
+
+    row = library.images.get(image_id)
+    assert row.state is ImageState.FAILED
+    assert row.reason_text
+    assert reason in row.reason
+    assert asked == []
+    assert library.queue.count() == 0
+
+
+async def test_a_wish_for_a_model_that_is_missing_says_so_and_keeps_what_was_there(
+    tmp_path, library
+):
+    make_photos(tmp_path / "photos", 1)
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, review_later=True)
+        await run_once(library, config)
+        (image_id,) = library.images.ids()
+        first = library.images.get(image_id).suggestion_id
+        missing = dict.fromkeys(("caption_model", "keyword_model", "description_model"), "gone")
+        library.runs.create("review", replace(config, **missing).to_json(), status="finished")
+        library.session.wish_suggestion(image_id)
+        await served(library)
+
+    row = library.images.get(image_id)
+    assert (row.suggestion_id, row.state) == (first, ImageState.SUGGESTED)
+    assert "does not" in row.reason_text
+
+
 async def test_a_wish_waits_for_a_server_that_is_away(tmp_path, library, caplog):
     make_photos(tmp_path / "photos", 1)
     server = OpenAIServer()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
+from imageworks.tui.hands.screens import ScreenHands
 from tests.scenarios.drivers import workstation
 from tests.support.burst import burst
 
@@ -49,7 +51,7 @@ async def test_screen_looks_as_it_did(
         "UPDATE run SET name='20260517-103000-0001', totals=?", (TOTALS,)
     )
     monkeypatch.setattr("imageworks.tui.screens.review_texts.show_path", lambda path, limit: path)
-    monkeypatch.setattr("imageworks.tui.screens.batch.show_path", lambda path, limit: "~/photos")
+    monkeypatch.setattr(ScreenHands, "_batch_folders", lambda self: (PurePosixPath("/photos"),))
     app = workstation(made, tmp_path)
     async with app.run_test(size=size) as pilot:
         for area in app.review.query("FieldArea").results():

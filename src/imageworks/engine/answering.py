@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from imageworks.engine.fitting import FittingEngine
 from imageworks.errors import AnswerError
 from imageworks.infer.failures import RESAMPLE_REASONS
 from imageworks.models import Stage
@@ -49,6 +50,7 @@ class Answering:
         on_answer: Callable[[], None],
     ) -> None:
         self._engine = engine
+        self._fitting = FittingEngine(engine)
         self._config = config
         self._on_answer = on_answer
         self._in_vain = 0
@@ -84,7 +86,7 @@ class Answering:
         raise failure or AnswerError("The model gave no answer.", reason="empty-answer")
 
     async def _once(self, request: InferenceRequest) -> tuple[InferenceResult, Suggestion]:
-        result = await self._engine.infer(request)
+        result = await self._fitting.infer(request)
         self._on_answer()
         suggestion = build_suggestion(
             result, max_keywords=self._config.max_keywords, language=self._config.language

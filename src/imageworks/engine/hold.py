@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Hold:
@@ -12,6 +16,7 @@ class Hold:
         self._reasons: dict[str, str] = {}
         self._free = asyncio.Event()
         self._free.set()
+        self._on_change: Callable[[], None] = lambda: None
 
     @property
     def text(self) -> str:
@@ -28,6 +33,7 @@ class Hold:
         is_new = name not in self._reasons
         self._reasons[name] = text
         self._free.clear()
+        self._on_change()
         return is_new
 
     def lift(self, name: str) -> bool:
@@ -35,7 +41,12 @@ class Hold:
         was_there = self._reasons.pop(name, None) is not None
         if not self._reasons:
             self._free.set()
+        self._on_change()
         return was_there
+
+    def follow(self, on_change: Callable[[], None]) -> None:
+        """Has a function called at every put and lift, in place of the one before."""
+        self._on_change = on_change
 
     async def wait(self) -> None:
         """Returns once no reason stands."""

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 from imageworks.engine.ahead import Shelf, Shelved
 from imageworks.engine.asking import Asker
-from imageworks.engine.attention import current_attention, review_depth
 from imageworks.engine.gate import BackendGate
 from imageworks.engine.hold import Hold
 from imageworks.engine.limiter import Limiter
 from imageworks.engine.progress import Progress, RateMeter
 from imageworks.engine.reporting import RunReporter, collect_metrics
 from imageworks.engine.retrying import FailedScan
+from imageworks.engine.review_ahead import LEAST_AHEAD, ReviewAhead
 from imageworks.engine.scanning import RunScan
 from imageworks.engine.warming import WarmUp
 from imageworks.engine.watching import WatchScan
 from imageworks.errors import BackendError, ImageworksError
-from imageworks.models import ImageState, Priority, RunSummary
-from imageworks.store.pace import review_pace_s
+from imageworks.models import ImageState, RunSummary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,8 +45,6 @@ _PREPARERS = 4
 # While these read metadata or look pictures up, no decoder waits for work.
 _PREPARERS_BESIDE_DECODERS = 2
 _AHEAD = 2
-_LEAST_AHEAD = 3
-_PACE_EVERY_S = 10.0
 
 
 class PersonalTaggerRunner:
@@ -109,15 +106,10 @@ class PersonalTaggerRunner:
         self._hold = hold or Hold()
         self._asked_now = 0
         self._is_scanned = False
-        self._changed = changed
-        self._ahead = Limiter(_LEAST_AHEAD)
-        self._attention: tuple[int, ...] = ()
-        self._depth = 0
-        self._is_ahead_wanted = asyncio.Event()
-        self._request_s: float | None = None
+        self._ahead = ReviewAhead(library, run.id, self._shelf, stop=self._stop, changed=changed)
         self._held = Limiter(self._most_held())
         self._warm_up = WarmUp(
-            library, run.id, config, images=images, metadata=metadata, most=self._most_held()
+            library, run, config, images=images, metadata=metadata, most=self._most_held()
         )
         self._askers: list[asyncio.Task[None]] = []
         self._add_asker: Callable[[], asyncio.Task[None]] | None = None
@@ -138,6 +130,7 @@ class PersonalTaggerRunner:
             is_now: Requests under way are dropped, else their answers are waited for and kept.
         """
         self._stop.set()
+        self._follow_hold()
         if is_now:
             self._drop.set()
 
@@ -207,15 +200,20 @@ class PersonalTaggerRunner:
                 preparers = max(_PREPARERS, self._images.count + _PREPARERS_BESIDE_DECODERS)
                 workers += [group.create_task(self._prepare()) for _ in range(preparers)]
                 workers.append(group.create_task(self._engine.watch()))
-                workers.append(group.create_task(self._attend()))
+                workers.append(group.create_task(self._ahead.attend()))
                 workers.append(group.create_task(self._asker.look_around()))
-                workers += [group.create_task(self._prepare_ahead()) for _ in range(_PREPARERS)]
+                workers += [
+                    group.create_task(self._ahead.prepare(self._hold, self._guarded_prepare))
+                    for _ in range(_PREPARERS)
+                ]
                 if self._engine.base_url:
                     take = self._shelf.take_awaited
-                    workers += [group.create_task(self._ask(take)) for _ in range(_LEAST_AHEAD)]
+                    workers += [group.create_task(self._ask(take)) for _ in range(LEAST_AHEAD)]
                 self._add_asker = lambda: group.create_task(self._ask(self._shelf.take))
                 self._engine.follow(self._follow_limit)
                 self._follow_limit()
+                self._hold.follow(self._follow_hold)
+                self._follow_hold()
                 await self._until_done()
                 self._add_asker = None
                 for worker in workers + self._askers:
@@ -224,6 +222,7 @@ class PersonalTaggerRunner:
             raise _first_leaf(errors) from None
         finally:
             self._add_asker = None
+            self._hold.follow(lambda: None)
             self._engine.follow(lambda: None)
             await self._gate.aclose()
 
@@ -237,6 +236,10 @@ class PersonalTaggerRunner:
         self._held.resize(self._most_held())
         while self._add_asker is not None and len(self._askers) < self._most_asked():
             self._askers.append(self._add_asker())
+
+    def _follow_hold(self) -> None:
+        """A run that is held or ends sends nothing more; what is sent is waited for."""
+        self._engine.hold_back(is_held=self._hold.is_held or self._stop.is_set())
 
     def _most_asked(self) -> int:
         """Images in the hands of the engine: under way, to be kept, or waiting to be asked again.
@@ -266,11 +269,15 @@ class PersonalTaggerRunner:
 
     async def _let_finish(self) -> None:
         """Waits for the answers under way, unless they are to be dropped or cannot come."""
-        while self._asked_now and self._gate.is_open and not self._drop.is_set():
+        while self._is_answer_due() and not self._drop.is_set():
             self._check()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._drop.wait()
+
+    def _is_answer_due(self) -> bool:
+        """Whether a request that was sent may still bring an answer to be kept."""
+        return self._asked_now > self._engine.waiting and self._gate.is_open
 
     async def _await_writes(self) -> None:
         """Waits for the run's accepted images; when stopped, for a while only."""
@@ -311,40 +318,6 @@ class PersonalTaggerRunner:
             if not claimed:
                 await asyncio.sleep(_TICK_S)
 
-    async def _attend(self) -> None:
-        """Follows the person's eyes, and how far ahead of them to be."""
-        decision_s, paced_until_s = None, float("-inf")
-        while not self._stop.is_set():
-            seen = current_attention(self._library)
-            if time.monotonic() >= paced_until_s:
-                decision_s = review_pace_s(self._library)
-                paced_until_s = time.monotonic() + _PACE_EVERY_S
-            depth = review_depth(request_s=self._request_s, decision_s=decision_s)
-            if (seen, depth) != (self._attention, self._depth):
-                self._attention, self._depth = seen, depth
-                self._shelf.attend(seen)
-                self._ahead.resize(depth)
-                if self._library.queue.attend(self._run_row.id, seen, depth):
-                    self._is_ahead_wanted.set()
-            await self._changed(_TICK_S)
-
-    async def _prepare_ahead(self) -> None:
-        """Prepares what a person looks at beside all that is prepared for the batch."""
-        while not self._stop.is_set():
-            await self._is_ahead_wanted.wait()
-            await self._ahead.acquire()
-            await self._hold.wait()
-            claimed = self._library.queue.claim(
-                self._run_row.id, 1, least_priority=Priority.REVIEW_AHEAD
-            )
-            if not claimed:
-                self._is_ahead_wanted.clear()
-            ready = await self._guarded_prepare(claimed[0]) if claimed else None
-            if ready is None:
-                self._ahead.release()
-            else:
-                self._shelf.put(Shelved(ready, self._ahead))
-
     async def _ask(self, take: Callable[[], Awaitable[Shelved]]) -> None:
         while not self._stop.is_set():
             shelved = await take()
@@ -367,8 +340,7 @@ class PersonalTaggerRunner:
             await self._asker.ask(ready)
         finally:
             self._asked_now -= 1
-        taken_s = time.monotonic() - started
-        self._request_s = 0.8 * (self._request_s or taken_s) + 0.2 * taken_s
+        self._ahead.note_request(time.monotonic() - started)
 
     async def _guarded_prepare(self, item: WorkItem) -> ReadyImage | None:
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from imageworks.models import FolderListing
     from imageworks.prepare.processes import ImageProcesses
     from imageworks.store.library import Library
+    from imageworks.store.records import RunRow
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +34,17 @@ class WarmUp:
 
     Args:
         library: Tells what is left of a run that goes on; nothing is written to it.
-        run_id: The run.
+        run: The run.
         config: The run's settings.
         images: Decodes.
         metadata: Reads what files say.
         most: Pictures at most.
     """
 
-    def __init__(  # noqa: PLR0913  # the rooms that a picture passes through
+    def __init__(
         self,
         library: Library,
-        run_id: int,
+        run: RunRow,
         config: PersonalTaggerConfig,
         *,
         images: ImageProcesses,
@@ -51,7 +52,7 @@ class WarmUp:
         most: int,
     ) -> None:
         self._library = library
-        self._run_id = run_id
+        self._run = run
         self._config = config
         self._images = images
         self._metadata = metadata
@@ -74,6 +75,8 @@ class WarmUp:
 
     async def run(self) -> None:
         """Decodes to the end, or until cancelled."""
+        if self._run.options.retry_failed:
+            return  # those that failed are not the first that a walk comes to
         under_way: set[asyncio.Task[None]] = set()
         try:
             async for path in self._first_paths():
@@ -82,22 +85,22 @@ class WarmUp:
                     done, under_way = await asyncio.wait(
                         under_way, return_when=asyncio.FIRST_COMPLETED
                     )
-                    for task in done:
-                        task.result()
+                    await asyncio.gather(*done)
             await asyncio.gather(*under_way)
         finally:
             for task in under_way:
                 task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)  # the first one is raised
 
     async def _first_paths(self) -> AsyncIterator[Path]:
         """The paths that the run asks about first, as far as that is known without a scan."""
-        left = self._library.queue.next_paths(self._run_id, self._most)
+        left = self._library.queue.next_paths(self._run.id, self._most)
         for path in left:
             yield path
         if left:
             return
         count = 0
-        async with contextlib.aclosing(walked(self._config)) as batches:
+        async with contextlib.aclosing(walked(self._config)) as batches:  # type: ignore[type-var]  # a generator
             async for batch in batches:
                 for path in _listed(batch):
                     yield path

@@ -59,6 +59,7 @@ class _Question:
         unusable: Likewise.
         is_interactive: Likewise.
         schema: JSON schema of the answer; None asks for plain text.
+        is_compact: The answer leaves no room for blanks, where the server can be told so.
     """
 
     stages: tuple[Stage, ...]
@@ -69,6 +70,16 @@ class _Question:
     unusable: int = 0
     is_interactive: bool = False
     schema: dict[str, Any] | None = None
+    is_compact: bool = False
+
+    def without_blanks(self, dialect: Dialect) -> _Question:
+        """The question after an answer that ran full of blanks.
+
+        The grammar that servers make of a schema is what lets a model run away.
+        """
+        if dialect.has_pattern and not self.is_compact:
+            return replace(self, is_compact=True)
+        return replace(self, schema=None, is_compact=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +132,11 @@ class ChatEngine(BaseInferenceEngine):
         traits = traits_of(config.backend)
         lane = Lane(
             ServerConnection(url, api_key=config.api_key, timeout_s=config.timeout),
-            Dialect(thinking_off=traits.thinking_off, has_logprobs=traits.has_logprobs),
+            Dialect(
+                thinking_off=traits.thinking_off,
+                has_logprobs=traits.has_logprobs,
+                has_pattern=traits.has_pattern,
+            ),
             hint=traits.concurrency,
             ceiling=config.max_workers,
         )
@@ -176,6 +191,15 @@ class ChatEngine(BaseInferenceEngine):
     def under_way(self) -> int:
         """Requests sent and not ended."""
         return self._pool.under_way
+
+    @property
+    def waiting(self) -> int:
+        """Requests of a batch that wait for leave to be sent."""
+        return self._pool.waiting
+
+    def hold_back(self, *, is_held: bool) -> None:
+        """Sends no further request of a batch while held; what a person waits for still goes."""
+        self._pool.hold_back(is_held=is_held)
 
     def follow(self, on_change: Callable[[], None]) -> None:
         """Has a function called on the loop whenever `limit` may have changed."""
@@ -344,11 +368,12 @@ class ChatEngine(BaseInferenceEngine):
                 return exchange, lane, usable_text(exchange.response, is_structured=is_structured)
             except AnswerError as error:
                 if error.reason == "whitespace-loop":
-                    # The grammar of the schema is what lets the model run away: leave it out.
-                    asked = replace(asked, schema=None)
+                    asked = asked.without_blanks(lane.dialect)
                 raise
 
         (exchange, lane, text), attempts = await self._policy.run(once)
+        # Where the cure helped once, it is taken from the start: some models loop every third time.
+        lane.runs_into_blanks |= asked.is_compact
         response = exchange.response
         answer = StageAnswer(
             stages=question.stages,
@@ -378,6 +403,7 @@ class ChatEngine(BaseInferenceEngine):
                 sampling,
                 dialect,
                 schema=question.schema,
+                pattern=self._pattern(question, lane),
                 is_streamed=is_streamed,
             )
             try:
@@ -388,6 +414,10 @@ class ChatEngine(BaseInferenceEngine):
             except AnswerError as error:
                 if error.reason != UNSUPPORTED or not self._simplify(lane, dialect, error.message):
                     raise
+
+    def _pattern(self, question: _Question, lane: Lane) -> str:
+        is_wanted = question.is_compact or lane.runs_into_blanks
+        return self._writer.answer_pattern() if is_wanted and question.schema is not None else ""
 
     def _simplify(self, lane: Lane, refused: Dialect, complaint: str) -> bool:
         """Leaves out what the server complained about; False when there is nothing to leave out."""

@@ -80,6 +80,14 @@ class BaseInferenceEngine(ABC):
         """How often keywords are to be asked, so that only what most answers name is kept."""
         return 1
 
+    @property
+    def waiting(self) -> int:
+        """Requests of a batch that wait for leave to be sent; 0 where none ever do."""
+        return 0
+
+    def hold_back(self, *, is_held: bool) -> None:  # noqa: B027  # nothing waits here
+        """Sends no further request of a batch while held; what a person waits for still goes."""
+
     def follow(self, on_change: Callable[[], None]) -> None:  # noqa: B027  # nothing changes here
         """Has a function called on the loop whenever `limit` may have changed."""
 

@@ -81,6 +81,7 @@ class Lane:
         self.has_load_page: bool | None = None
         self.look_every_s = 0.0
         self.streams_batch = False
+        self.runs_into_blanks = False
         self.memory_key = ""
         self.latency = LatencyTracker()
         self.permits: list[Permit] = []

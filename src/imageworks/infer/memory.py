@@ -26,6 +26,7 @@ _SWITCHES = (
     "has_sampling",
     "has_stream_options",
     "has_logprobs",
+    "has_pattern",
 )
 
 

@@ -21,6 +21,7 @@ _ANOTHER_SAMPLE_TEMPERATURE = 0.7
 _ANOTHER_TRY_TEMPERATURE = 0.4
 SCHEMA_NAME = "photo"
 _SCHEMA_WORDS = re.compile(r"response_format|schema|grammar|guided|structured", re.IGNORECASE)
+_PATTERN_WORDS = re.compile(r"structured_outputs|\bregex", re.IGNORECASE)
 _THINKING_WORDS = re.compile(r"chat_template|reasoning_effort|thinking", re.IGNORECASE)
 _SAMPLING_WORDS = re.compile(r"\b(seed|top_p|temperature)\b", re.IGNORECASE)
 
@@ -71,6 +72,7 @@ class Dialect:
         has_sampling: ``temperature``, ``top_p`` and ``seed`` of our choice.
         has_stream_options: ``stream_options``, for token counts at the end of a stream.
         has_logprobs: ``logprobs``, the probability of each token.
+        has_pattern: ``structured_outputs`` with a regular expression, as vLLM takes it.
     """
 
     thinking_off: tuple[tuple[str, Any], ...] = ()
@@ -79,9 +81,12 @@ class Dialect:
     has_sampling: bool = True
     has_stream_options: bool = True
     has_logprobs: bool = False
+    has_pattern: bool = False
 
     def without(self, complaint: str) -> Dialect | None:  # noqa: PLR0911  # one return a field
         """The dialect that leaves out what a server complains about; None when nothing is left."""
+        if self.has_pattern and _PATTERN_WORDS.search(complaint):
+            return replace(self, has_pattern=False)
         if self.has_schema and _SCHEMA_WORDS.search(complaint):
             return replace(self, has_schema=False)
         if self.thinking_off and _THINKING_WORDS.search(complaint):
@@ -110,6 +115,7 @@ def chat_body(  # noqa: PLR0913  # the parts of one request
     dialect: Dialect,
     *,
     schema: dict[str, Any] | None = None,
+    pattern: str = "",
     is_streamed: bool = False,
 ) -> bytes:
     """The body of a chat request: system, then picture, then text.
@@ -124,9 +130,17 @@ def chat_body(  # noqa: PLR0913  # the parts of one request
         sampling: How to choose tokens.
         dialect: What the server takes.
         schema: JSON schema of the answer, left out when the dialect has none.
+        pattern: Regular expression that takes the schema's place where the dialect has patterns.
         is_streamed: The answer is to come piece by piece.
     """
-    options = _options(sampling, dialect, schema)
+    options = _options(sampling, dialect)
+    if pattern and dialect.has_pattern:
+        options["structured_outputs"] = {"regex": pattern}
+    elif schema is not None and dialect.has_schema:
+        options["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": SCHEMA_NAME, "strict": True, "schema": schema},
+        }
     if is_streamed:
         options["stream"] = True
         if dialect.has_stream_options:
@@ -144,7 +158,7 @@ def chat_body(  # noqa: PLR0913  # the parts of one request
     return b"".join((before.encode(), picture, after.encode()))
 
 
-def _options(sampling: Sampling, dialect: Dialect, schema: dict[str, Any] | None) -> dict[str, Any]:
+def _options(sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
     limit_name = "max_tokens" if dialect.has_old_limit_name else "max_completion_tokens"
     options: dict[str, Any] = {limit_name: sampling.max_tokens}
     if dialect.has_sampling:
@@ -156,11 +170,6 @@ def _options(sampling: Sampling, dialect: Dialect, schema: dict[str, Any] | None
     if dialect.has_logprobs:
         options["logprobs"] = True
     options.update(dialect.thinking_off)
-    if schema is not None and dialect.has_schema:
-        options["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": SCHEMA_NAME, "strict": True, "schema": schema},
-        }
     return options
 
 

@@ -26,6 +26,8 @@ _DEFAULT_MAX_KEYWORDS = 15
 _LONGEST_KEYWORD = 64
 _CHARACTERS_A_WORD = 14
 _CHARACTERS_A_SENTENCE = 320
+_JSON_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\/nt])+"'
+"""A text in JSON (RFC 8259, section 7) with the escapes that prose needs."""
 
 _LANGUAGE_NAMES = {
     "ar": "Arabic",
@@ -137,6 +139,21 @@ class PromptWriter:
             "required": ["caption", "keywords", "description"],
             "additionalProperties": False,
         }
+
+    def answer_pattern(self) -> str:
+        """Regular expression of the answer to `for_all`, in the compact form of JSON.
+
+        For servers whose schema grammar lets a model write blanks without end (facts on inference,
+        section 3.5). Repeats of texts are unbounded: bounds in the hundreds compile slowly.
+        """
+        more = max(0, self.max_keywords - 1)
+        values = {
+            "caption": _JSON_TEXT,
+            "keywords": rf"\[{_JSON_TEXT}(?:, ?{_JSON_TEXT}){{0,{more}}}\]",
+            "description": _JSON_TEXT,
+        }
+        pairs = ", ?".join(f'"{name}": ?{value}' for name, value in values.items())
+        return rf"\{{{pairs}\}}"
 
     def _filled(self, template: str, request: InferenceRequest) -> Prompt:
         values = {

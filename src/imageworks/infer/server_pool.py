@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _TICK_S = 0.1
 _LOOK_EVERY_S = 0.25
 _FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 4.0
 
 
 class ServerPool:
@@ -39,6 +39,7 @@ class ServerPool:
         self.lanes = tuple(lanes)
         self._clock = clock
         self._waiters: deque[asyncio.Future[Permit]] = deque()
+        self._is_held = False
         self.on_change: Callable[[], None] = lambda: None
 
     @property
@@ -52,9 +53,19 @@ class ServerPool:
         return sum(lane.under_way for lane in self.lanes)
 
     @property
+    def waiting(self) -> int:
+        """Requests of the batch that wait for a permit."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    @property
     def is_tail(self) -> bool:
         """Nothing of the batch waits for a permit."""
-        return not any(not waiter.done() for waiter in self._waiters)
+        return all(waiter.done() for waiter in self._waiters)
+
+    def hold_back(self, *, is_held: bool) -> None:
+        """Gives the batch no further permit while held."""
+        self._is_held = is_held
+        self.nudge()
 
     async def acquire(self, *, is_interactive: bool = False, avoid: Lane | None = None) -> Permit:
         """A permit for one request; for a person's at once, else when its turn comes.
@@ -65,7 +76,7 @@ class ServerPool:
         """
         if is_interactive:
             return self._issue_for_person(self._best(self._usable(), avoid))
-        lane = self._with_room(avoid) if self.is_tail else None
+        lane = self._with_room(avoid) if self.is_tail and not self._is_held else None
         if lane is not None:
             return self._issue(lane)
         waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
@@ -115,7 +126,7 @@ class ServerPool:
 
     def nudge(self) -> None:
         """Hands out permits after a limit may have changed."""
-        while self._waiters:
+        while self._waiters and not self._is_held:
             lane = self._with_room(None)
             if lane is None:
                 break

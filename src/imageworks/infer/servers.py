@@ -15,6 +15,7 @@ class ServerTraits:
         thinking_off: Request fields that switch a hybrid model's thinking off.
         has_slots_page: Tells its slots at ``/props``, as llama.cpp does.
         look_every_s: Shortest time between looks at its metrics, in seconds.
+        has_pattern: Takes a regular expression for its answer.
         has_logprobs: Gives the probability of each token when asked.
         streams_batch: A batch's answers are streamed too: only then does a request that is ended
             give its slot back at once, and with few slots the cost does not bind.
@@ -25,6 +26,7 @@ class ServerTraits:
     has_slots_page: bool = False
     look_every_s: float = 0.0
     has_logprobs: bool = False
+    has_pattern: bool = False
     streams_batch: bool = False
 
 
@@ -34,7 +36,7 @@ _TEMPLATE_SWITCH = (("chat_template_kwargs", {"enable_thinking": False}),)
 # four slots; vLLM and LMDeploy batch as many as memory allows.
 _TRAITS = {
     "lmdeploy": ServerTraits(thinking_off=_TEMPLATE_SWITCH),
-    "vllm": ServerTraits(thinking_off=_TEMPLATE_SWITCH, has_logprobs=True),
+    "vllm": ServerTraits(thinking_off=_TEMPLATE_SWITCH, has_logprobs=True, has_pattern=True),
     "llamacpp": ServerTraits(
         concurrency=4,
         thinking_off=_TEMPLATE_SWITCH,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from imageworks.review.session import ReviewSession, remembered_folders
 from imageworks.tui.terminal import TerminalQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterator, MutableMapping, Sequence
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 _REMOTE_FRAMES_PER_S = "20"
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Looks for no rubbish until the first frame.
+
+    What is made until then stays to the end; to look through it again and again while it grows
+    would take a tenth of the time to that frame.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+@_uncollected()
 def run_review(  # noqa: PLR0913  # all by name; what one session is made of
     library: Library,
     config: PersonalTaggerConfig,
@@ -50,6 +67,7 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
     question = TerminalQuestion(os.environ, config.images)
     try:
         # Textual reads the environment when it is imported; the terminal answers meanwhile.
+        from imageworks.review.session import ReviewSession, remembered_folders  # noqa: PLC0415
         from imageworks.tui.workstation import Workstation  # noqa: PLC0415
     finally:
         graphics = question.answer()
@@ -68,6 +86,7 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
         themes_dir=themes_dir,
         graphics=graphics,
         settings=settings,
+        on_shown=collect_from_now_on,
     )
     client.attach()
     try:
@@ -80,6 +99,12 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
             client.ensure_running()
         client.detach()
     return int(app.return_code or 0)
+
+
+def collect_from_now_on() -> None:
+    """Looks for rubbish again, but not among what is there now: a key would wait for that."""
+    gc.freeze()
+    gc.enable()
 
 
 def prepare_environment(environment: MutableMapping[str, str]) -> None:

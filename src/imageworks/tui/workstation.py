@@ -31,6 +31,8 @@ from imageworks.tui.terminal import Graphics, Renderer
 from imageworks.tui.theme import PLAIN, ThemeWatch, load_theme
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.command import Provider
     from textual.screen import Screen
     from textual.theme import Theme
@@ -60,6 +62,7 @@ class Workstation(App[int]):
         themes_dir: The user's own themes.
         graphics: The terminal's own graphics, or None.
         settings: Where settings are kept; None where they cannot be changed.
+        on_shown: Called once the first frame is there.
 
     Raises:
         ConfigError: The theme or the keymap is wrong.
@@ -82,6 +85,7 @@ class Workstation(App[int]):
         themes_dir: Path,
         graphics: Graphics | None = None,
         settings: SettingsSource | None = None,
+        on_shown: Callable[[], None] | None = None,
     ) -> None:
         self._keys = key_table(config.keymap)
         theme = load_theme(_theme_name(config), themes_dir)
@@ -94,8 +98,10 @@ class Workstation(App[int]):
         self._bindings = BindingsMap([Binding("ctrl+c", "help_quit", show=False, system=True)])
         self.register_theme(theme)
         self.theme = theme.name
+        self.stylesheet.set_variables(self.get_css_variables())
         self._log_path = log_path
         self._settings = settings
+        self._on_shown = on_shown
         typed_ahead = "" if graphics is None else graphics.typed_ahead
         parsed = XTermParser().feed(typed_ahead)
         self._early: list[events.Event] | None = [
@@ -129,6 +135,8 @@ class Workstation(App[int]):
         early, self._early = self._early or [], None
         for event in early:
             await super().on_event(event)
+        if self._on_shown is not None:
+            self._on_shown()
 
     def on_cursor_position(self) -> None:
         """The terminal has got as far as it was asked to tell."""
@@ -184,6 +192,14 @@ class Workstation(App[int]):
         except ImageworksError as error:
             if isinstance(self.screen, CommandScreen):
                 self.screen.say(str(error), is_error=True)
+
+    def refresh_css(self, animate: bool = True) -> None:  # noqa: FBT001, FBT002  # Textual's signature
+        """Draws by the changed style sheet; not before there is a screen, which has it already.
+
+        Textual reads the whole sheet a second time for the theme that an app begins with.
+        """
+        if self._early is None:
+            super().refresh_css(animate)
 
     def _show_theme(self, theme: Theme) -> None:
         """Draws in another theme, or in the same one with other colours."""

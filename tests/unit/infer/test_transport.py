@@ -353,3 +353,24 @@ async def test_closing_twice_is_fine(connect, dead_url):
 
     await connection.aclose()
     await connection.aclose()
+
+
+async def test_many_requests_at_once_share_clients_of_a_few_connections_each():
+    with OpenAIServer() as server:
+        server.hold()
+        connection = ServerConnection(server.base_url, api_key="EMPTY", timeout_s=10)
+        body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+        server.is_any_model = True
+        asked = [asyncio.create_task(connection.chat(body)) for _ in range(20)]
+        await asyncio.to_thread(server.wait_for_chats, 20)
+        counts = list(connection._clients._under_way.values())
+        server.release()
+        await asyncio.gather(*asked)
+        connections = server.connections_accepted
+        await connection.chat(body)
+        again = server.connections_accepted
+        await connection.aclose()
+
+    assert counts == [8, 8, 4]
+    assert set(connection._clients._under_way.values()) == {0}
+    assert again == connections == 20

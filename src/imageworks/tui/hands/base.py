@@ -58,6 +58,7 @@ T = TypeVar("T")
 POLL_S = 0.15
 DRAFT_DELAY_S = 0.3
 PROGRESS_S = 0.25
+REST_S = 0.3
 _DECIDED = (ImageState.ACCEPTED, ImageState.REJECTED, ImageState.SKIPPED)
 
 
@@ -106,11 +107,14 @@ class ReviewHands(CommandScreen):
         self.ask_prompt = AskPrompt(self._title)
         self._facts = Line("facts")
         self._data_version = 0
-        self._looked_at: tuple[int, ...] = ()
+        self._seen: tuple[int, ...] = ()
+        self._seen_at_s = 0.0
+        self._told: tuple[int, ...] = ()
         self._draft_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """List and card, status and keys."""
+        self.take_breakpoints()
         with Container(id="body"):
             with Vertical(id="left"):
                 yield self._title
@@ -137,12 +141,16 @@ class ReviewHands(CommandScreen):
             self.listing.query = ImageQuery()
             self.listing.state_filter = type(state_filter).ALL
             self.listing.start(cursor_id)
-        self.engine.look()
         self.show_current()
         self._show_status()
         if self.engine.client.unseen_batch() is not None:
             key = self.keys.key_of("show_summary")
             self.say(f"A batch has ended since you were here: {key} tells how it went.")
+        self.call_after_refresh(self._begin_to_watch)
+
+    def _begin_to_watch(self) -> None:
+        """Looks for changes from now on; the first frame does not wait for that."""
+        self._tick()
         self.set_interval(POLL_S, self._tick)
 
     # What the person sees
@@ -186,10 +194,13 @@ class ReviewHands(CommandScreen):
         self.session.remember_place(self.listing.current_id, self.listing.state_filter)
         self.session.remember_search(self.listing.query, self.listing.order)
 
-    def go(self, position: int) -> None:
-        """Puts the cursor on a row and shows its image."""
+    async def go(self, position: int) -> None:
+        """Puts the cursor on a row and shows its image; the row is on its way before the image."""
         self.keep_draft()
         self.listing.move_to(position)
+        self.images.follow()
+        self.paint_now(self.images)
+        await asyncio.sleep(0)  # lets the thread that writes have its turn
         self.show_current()
 
     def wanted_id(self) -> int | None:
@@ -330,11 +341,17 @@ class ReviewHands(CommandScreen):
             self.say(str(error), is_error=True)
 
     def _tell_attention(self) -> None:
-        """Lets the engine ask first about what the person sees now and next."""
+        """Lets the engine ask first about what the person sees now and next.
+
+        Not about what is only passed by: it is a write, which may have to wait for the engine's.
+        """
         start = self.listing.position
         seen = tuple(self.listing.ids[start : start + MOST_LOOKED_AT])
-        if seen != self._looked_at:
-            self._looked_at = seen
+        now_s = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._seen_at_s = seen, now_s
+        if seen != self._told and now_s - self._seen_at_s >= REST_S:
+            self._told = seen
             self.engine.client.look_at(seen)
 
     def _take_in_changes(self) -> None:
@@ -371,9 +388,9 @@ class ReviewHands(CommandScreen):
         """Shows the keys that work now."""
         self.key_bar.show_scope(self.scope)
 
-    def on_image_list_clicked(self, event: ImageList.Clicked) -> None:
+    async def on_image_list_clicked(self, event: ImageList.Clicked) -> None:
         """Goes to the row that was clicked on."""
-        self.go(event.position)
+        await self.go(event.position)
 
     def _keep_draft_quietly(self) -> None:
         try:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from imageworks.text import one_line, show_path
 from imageworks.tui.hands.base import ReviewHands
-from imageworks.tui.screens.confirm import ConfirmScreen
-from imageworks.tui.screens.corrections import CorrectionsScreen, correction_lines
 from imageworks.tui.wording import count_text
 
 if TYPE_CHECKING:
@@ -19,6 +17,11 @@ class CorrectingHands(ReviewHands):
 
     def do_fix_others(self) -> None:
         """Shows the other images that hold what was put right, and asks whether to change them."""
+        from imageworks.tui.screens.corrections import (  # noqa: PLC0415  # seldom seen
+            CorrectionsScreen,
+            correction_lines,
+        )
+
         offer = self.session.corrections.offer(self.session.folders)
         if offer is None:
             self.say("The last accept put nothing right that other images hold.")
@@ -36,6 +39,8 @@ class CorrectingHands(ReviewHands):
 
     async def do_make_rule(self) -> None:
         """Shows the rule that a repeated correction would make, and asks whether to keep it."""
+        from imageworks.tui.screens.confirm import ConfirmScreen  # noqa: PLC0415  # seldom seen
+
         offer = self.session.corrections.rule_offer()
         if offer is None:
             self.say("No correction has been made often enough to make it a rule.")

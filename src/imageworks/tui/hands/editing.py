@@ -10,7 +10,6 @@ from textual.app import SuspendNotSupported
 
 from imageworks.errors import UsageError
 from imageworks.tui.actions import Scope
-from imageworks.tui.external_editor import edit_text, editor_command
 from imageworks.tui.hands.base import ReviewHands
 from imageworks.tui.widgets.fields import FieldArea, ReviewForm
 from imageworks.tui.widgets.keyword_editor import KeywordEditor
@@ -93,6 +92,11 @@ class EditingHands(ReviewHands):
         self._edit_outside(str(self.focused.id) if self.focused is not None else "description")
 
     def _edit_outside(self, name: str) -> None:
+        from imageworks.tui.external_editor import (  # noqa: PLC0415  # seldom wanted
+            edit_text,
+            editor_command,
+        )
+
         card = self.form.card
         if card is None or not card.can_edit:
             self.say("There is nothing to edit here.")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from imageworks.models import DecisionKind
 from imageworks.tui.hands.base import ReviewHands
-from imageworks.tui.screens.group import GroupScreen
 
 if TYPE_CHECKING:
     from imageworks.models import Tags
@@ -17,6 +16,8 @@ class GroupingHands(ReviewHands):
 
     def do_group(self) -> None:
         """Shows how the images of this group differ, and asks how to decide on them."""
+        from imageworks.tui.screens.group import GroupScreen  # noqa: PLC0415  # seldom seen
+
         image_id = self.wanted_id()
         if image_id is None:
             return

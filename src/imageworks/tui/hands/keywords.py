@@ -16,8 +16,6 @@ from imageworks.review.quick import QuickKeywords, with_slot
 from imageworks.review.vocabulary import read_vocabulary, vocabulary_stamp
 from imageworks.text import one_line
 from imageworks.tui.hands.base import ReviewHands
-from imageworks.tui.screens.changes import ChangesScreen
-from imageworks.tui.screens.quick import QuickKeywordsScreen
 from imageworks.tui.widgets.keyword_editor import KeywordEditor
 from imageworks.tui.wording import count_text
 
@@ -99,6 +97,8 @@ class KeywordHands(ReviewHands):
 
     def do_quick_keywords(self) -> None:
         """Opens the slots."""
+        from imageworks.tui.screens.quick import QuickKeywordsScreen  # noqa: PLC0415  # seldom seen
+
         if self.wanted_id() is not None:
             keywords = self.form.tags().keywords
             self.app.push_screen(
@@ -128,6 +128,8 @@ class KeywordHands(ReviewHands):
 
     def do_show_changes(self) -> None:
         """Shows what an accept would change in the file."""
+        from imageworks.tui.screens.changes import ChangesScreen  # noqa: PLC0415  # seldom seen
+
         card = self.form.card
         if card is None or not card.can_edit:
             self.say("There is no suggestion yet, so nothing would change.")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from imageworks.models import DecisionKind
 from imageworks.tui.hands.base import ReviewHands
-from imageworks.tui.screens.confirm import ConfirmScreen
 from imageworks.tui.wording import count_text
 
 if TYPE_CHECKING:
@@ -25,13 +24,13 @@ _VERBS = {
 class MarkingHands(ReviewHands):
     """Picks images, and decides or edits many as one act."""
 
-    def do_mark(self) -> None:
+    async def do_mark(self) -> None:
         """Marks the image under the cursor, or unmarks it, and goes on."""
         image_id = self.listing.current_id
         if image_id is None:
             return
         is_marked = self.listing.marks.toggle(image_id)
-        self.go(self.listing.position + 1)
+        await self.go(self.listing.position + 1)
         self._say_marks("Marked" if is_marked else "Unmarked")
 
     def do_mark_range(self) -> None:
@@ -77,6 +76,8 @@ class MarkingHands(ReviewHands):
         self._ask_for_keyword("Take a keyword out of", self.session.many.remove_keyword)
 
     async def _ask_to_decide(self, kind: DecisionKind) -> None:
+        from imageworks.tui.screens.confirm import ConfirmScreen  # noqa: PLC0415  # seldom seen
+
         self.keep_draft()
         marked = self.listing.marks.ids()
         if marked:

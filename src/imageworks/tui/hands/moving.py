@@ -10,37 +10,37 @@ from imageworks.tui.hands.base import ReviewHands
 class MovingHands(ReviewHands):
     """Cursor, filter and order."""
 
-    def do_next(self) -> None:
+    async def do_next(self) -> None:
         """Next image."""
-        self.go(self.listing.position + 1)
+        await self.go(self.listing.position + 1)
 
-    def do_previous(self) -> None:
+    async def do_previous(self) -> None:
         """Previous image."""
-        self.go(self.listing.position - 1)
+        await self.go(self.listing.position - 1)
 
-    def do_first(self) -> None:
+    async def do_first(self) -> None:
         """First image."""
-        self.go(0)
+        await self.go(0)
 
-    def do_last(self) -> None:
+    async def do_last(self) -> None:
         """Last image."""
-        self.go(len(self.listing) - 1)
+        await self.go(len(self.listing) - 1)
 
-    def do_page_down(self) -> None:
+    async def do_page_down(self) -> None:
         """One page down."""
-        self.go(self.listing.position + self.images.page_rows())
+        await self.go(self.listing.position + self.images.page_rows())
 
-    def do_page_up(self) -> None:
+    async def do_page_up(self) -> None:
         """One page up."""
-        self.go(self.listing.position - self.images.page_rows())
+        await self.go(self.listing.position - self.images.page_rows())
 
-    def do_next_undecided(self) -> None:
+    async def do_next_undecided(self) -> None:
         """Next image to review."""
-        self.go(self.session.next_undecided(self.listing.ids, self.listing.position))
+        await self.go(self.session.next_undecided(self.listing.ids, self.listing.position))
 
-    def do_previous_undecided(self) -> None:
+    async def do_previous_undecided(self) -> None:
         """Previous image to review."""
-        self.go(self.session.previous_undecided(self.listing.ids, self.listing.position))
+        await self.go(self.session.previous_undecided(self.listing.ids, self.listing.position))
 
     def do_filter(self) -> None:
         """Shows the next kind of image."""

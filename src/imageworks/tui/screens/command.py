@@ -59,13 +59,13 @@ class CommandScreen(Screen[None]):
 
         Textual sets them after it, and the first frame would be drawn twice.
         """
-        width, height = self.app.size
+        app = self.app
         for size, breakpoints in (
-            (width, self.app.HORIZONTAL_BREAKPOINTS),
-            (height, self.app.VERTICAL_BREAKPOINTS),
+            (app.size.width, app.HORIZONTAL_BREAKPOINTS or []),
+            (app.size.height, app.VERTICAL_BREAKPOINTS or []),
         ):
             reached = [name for least, name in breakpoints if size >= least]
-            self.set_class(True, reached[-1], update=False)
+            self.add_class(*reached[-1:], update=False)
 
     @property
     def scope(self) -> Scope:

@@ -68,11 +68,11 @@ def place_rows(pieces: Sequence[tuple[int | None, str]], width: int) -> list[lis
     return rows
 
 
-def cut(text: str, width: int) -> str:
-    """Text of at most so many cells; what is left out is shown by an ellipsis."""
+def cut(text: str, width: int, *, sign: str = "…") -> str:
+    """Text of at most so many cells; what is left out is shown by a sign of one cell or none."""
     if cell_len(text) <= width:
         return text
-    return set_cell_size(text, max(width - 1, 0)).rstrip() + "…" if width > 0 else ""
+    return set_cell_size(text, max(width - len(sign), 0)).rstrip() + sign if width > 0 else ""
 
 
 def end_of(text: str, caret: int, width: int) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from imageworks.text import one_line
 from imageworks.tui.states import STATE_SIGNS, WORD_WIDTH, glyph_of
+from imageworks.tui.widgets.chip_rows import cut
 from imageworks.tui.wording import shorten_middle
 
 if TYPE_CHECKING:
@@ -134,10 +135,11 @@ class ImageList(ScrollView, can_focus=True):
             Segment(f"{word} ", tone),
             Segment(set_cell_size(name, name_width) + " ", base),
             Segment(kin, base),
-            Segment(caption, quiet if row.caption else tone),
         ]
-        strip = Strip(segments, sum(cell_len(segment.text) for segment in segments))
-        return strip.adjust_cell_length(width, base)
+        cells = sum(cell_len(segment.text) for segment in segments)
+        shown = cut(caption, max(0, width - cells), sign="…" if self._is_unicode else "")
+        segments.append(Segment(shown, quiet if row.caption else tone))
+        return Strip(segments, cells + cell_len(shown)).adjust_cell_length(width, base)
 
     def _empty_line(self, y: int, width: int, base: Style) -> Strip:
         lines = self.empty_text.split("\n")
@@ -165,11 +167,14 @@ class ImageList(ScrollView, can_focus=True):
             self.refresh(Region(0, y, self.size.width, 1))
 
     def _scroll_to_cursor(self) -> None:
+        """Brings a cursor that left the view to its middle.
+
+        A view that followed it row by row would be drawn and sent as a whole at every key.
+        """
         top, height = self.scroll_offset.y, self.scrollable_content_region.height
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
-        elif height and self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
+        if height and not top <= self.cursor < top + height:
+            y = max(0, self.cursor - height // 2)
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
 
 
 def _mark_of(row: ImageRow, marks: Marks, *, is_unicode: bool) -> str:
