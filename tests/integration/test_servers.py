@@ -183,13 +183,14 @@ async def test_a_person_who_gets_no_answer_keeps_what_was_there(tmp_path, librar
 
 
 async def test_two_servers_share_a_batch(tmp_path, library):
-    make_photos(tmp_path / "photos", 16)
-    with OpenAIServer() as first, OpenAIServer() as second:
+    make_photos(tmp_path / "photos", 30)
+    # Slow enough that the one cannot have answered before the other is needed.
+    with OpenAIServer(latency_s=0.1) as first, OpenAIServer(latency_s=0.1) as second:
         summary, _ = await run_once(library, config_for(tmp_path, first, second))
 
     shares = [len(server.questions) for server in (first, second)]
-    assert summary.counts == {"suggested": 16}
-    assert sum(shares) == 16
+    assert summary.counts == {"suggested": 30}
+    assert sum(shares) == 30
     assert min(shares) >= 3
 
 

@@ -137,7 +137,8 @@ class ImageList(ScrollView, can_focus=True):
             Segment(kin, base),
         ]
         cells = sum(cell_len(segment.text) for segment in segments)
-        shown = cut(caption, max(0, width - cells), sign="…" if self._is_unicode else "")
+        room = max(0, self.scrollable_content_region.width - cells)  # the scroll bar hides the rest
+        shown = cut(caption, room, sign="…" if self._is_unicode else "")
         segments.append(Segment(shown, quiet if row.caption else tone))
         return Strip(segments, cells + cell_len(shown)).adjust_cell_length(width, base)
 
