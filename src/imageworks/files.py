@@ -16,6 +16,8 @@ from imageworks.text import show_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_UNSEEN = (-1, -1)
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
@@ -53,6 +55,20 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         sync_folder(target.parent)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def change_stamp(path: Path) -> tuple[int, int] | None:
+    """What differs once a file has changed: its modification time and size; None: not there.
+
+    A file that cannot be looked at has one as well, so that reading it is tried and tells why.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return _UNSEEN
+    return status.st_mtime_ns, status.st_size
 
 
 def refuse_photograph(path: Path) -> None:

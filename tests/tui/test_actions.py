@@ -49,7 +49,17 @@ def test_names_are_unique() -> None:
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
 def test_every_action_is_a_method_where_its_keys_work(action) -> None:
     for scope in action.scopes:
-        assert callable(getattr(SCREENS[scope], f"do_{action.name}", None)), scope
+        assert callable(getattr(SCREENS[scope], action.method, None)), scope
+
+
+def test_slots_share_their_method_and_no_other_action_does() -> None:
+    methods: dict[str, list[int]] = {}
+    for action in ACTIONS:
+        methods.setdefault(action.method, []).append(action.slot)
+
+    assert methods.pop("do_quick") == list(range(1, 10))
+    assert methods.pop("do_use_slot") == list(range(10))
+    assert all(slots == [0] for slots in methods.values())
 
 
 @pytest.mark.parametrize("scope", Scope)

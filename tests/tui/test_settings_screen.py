@@ -100,6 +100,18 @@ async def test_theme_changes_at_once_and_a_wrong_one_is_refused(
         assert tomllib.loads(own.path.read_text())["theme"] == "paper"
 
 
+async def test_refused_value_leaves_the_file_as_it_was(
+    app: Workstation, own: UserSettingsFile
+) -> None:
+    before = own.path.read_text()
+    async with app.run_test(size=SIZE) as pilot:
+        await open_setting(app, pilot, "theme")
+
+        await burst(pilot, "enter", *"nowhere", "enter", "escape")
+
+    assert own.path.read_text() == before
+
+
 async def test_choice_goes_round_and_reset_brings_the_default_back(
     app: Workstation, own: UserSettingsFile
 ) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imageworks.config.declarations import setting_specs
 from imageworks.config.values import checked, from_text
-from imageworks.errors import ConfigError
+from imageworks.errors import ConfigError, ImageworksError
 from imageworks.files import whole_file
 from imageworks.text import one_line, show_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tomlkit import TOMLDocument
 
 _OWNER_ONLY = 0o600
@@ -66,6 +69,24 @@ class UserSettingsFile:
             value
         )
         self._write(document)
+
+    @contextlib.contextmanager
+    def unless_refused(self) -> Iterator[None]:
+        """Gives the file its earlier text back when what follows a change refuses it.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        before = self.path.read_text("utf-8") if self.path.exists() else None
+        try:
+            yield
+        except ImageworksError:
+            if before is None:
+                self.path.unlink(missing_ok=True)
+            else:
+                with whole_file(self.path) as stream:
+                    stream.write(before)
+            raise
 
     def remove(self, name: str) -> None:
         """Takes one setting out, so that its default counts again.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ConfigError
-from imageworks.files import whole_file
+from imageworks.files import change_stamp, whole_file
 from imageworks.models import Keyword, Origin, Tags
 from imageworks.text import clean_keyword, fold, show_path
 
@@ -84,7 +84,7 @@ class RuleBook:
 
     def rules(self) -> KeywordRules:
         """The rules as the file has them now."""
-        stamp = self._stamp_now()
+        stamp = None if self.path is None else change_stamp(self.path)
         if stamp != self._stamp:
             self._stamp = stamp
             try:
@@ -130,15 +130,6 @@ class RuleBook:
         read_rules(before, path)
         with whole_file(path) as stream:
             stream.write(with_rule(before, rule))
-
-    def _stamp_now(self) -> tuple[int, int] | None:
-        if self.path is None:
-            return None
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None  # not there, or `_read` says why
-        return status.st_mtime_ns, status.st_size
 
     def _read(self) -> KeywordRules:
         return KeywordRules() if self.path is None else read_rules(self._text(), self.path)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ConfigError
+from imageworks.files import change_stamp
 from imageworks.models import Keyword, Origin
 from imageworks.text import clean_keyword, fold, one_line, show_path
 
@@ -74,7 +75,7 @@ def vocabulary_stamp(path: Path | None) -> tuple[tuple[int, int] | None, ...]:
     """What changes when the vocabulary's files do: times and sizes; None for one that is not."""
     if path is None:
         return ()
-    return tuple(_stamp(file) for file in (path, path.with_suffix(LIST_ENDING)))
+    return tuple(change_stamp(file) for file in (path, path.with_suffix(LIST_ENDING)))
 
 
 def listed_keywords(text: str) -> Iterator[tuple[Keyword, str]]:
@@ -96,14 +97,6 @@ def listed_keywords(text: str) -> Iterator[tuple[Keyword, str]]:
         levels = [*levels[:depth], *[""] * max(0, depth - len(levels)), *parts]
         if parts and not is_category:
             yield _keyword([level for level in levels if level]), ""
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None  # not there, or reading it says why
-    return status.st_mtime_ns, status.st_size
 
 
 def _all_entries(path: Path) -> Iterator[tuple[Keyword, str]]:

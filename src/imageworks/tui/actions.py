@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ class Action:
         label: One or two words for the footer.
         help: One line for help and palette.
         scopes: Where its keys work. A printable key never works while typing.
+        slot: Which of several alike it is, from 1; told to their one method. 0: it stands alone.
     """
 
     name: str
@@ -46,6 +47,12 @@ class Action:
     label: str
     help: str
     scopes: frozenset[Scope]
+    slot: int = 0
+
+    @property
+    def method(self) -> str:
+        """The name of the method that does it: one for all slots."""
+        return f"do_{self.name.removesuffix(f'_{self.slot}') if self.slot else self.name}"
 
 
 _LIST = frozenset({Scope.LIST})
@@ -141,6 +148,7 @@ ACTIONS: tuple[Action, ...] = (
             f"quick {number}",
             f"put quick keywords {number} on it, or take them out",
             _LIST,
+            number,
         )
         for number, character in enumerate(_ALT_DIGITS, 1)
     ),
@@ -177,7 +185,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("mark_group", ("space",), "mark them", "mark all of the group", _GROUP),
     Action("use_slot", ("enter",), "use", "put this slot's keywords on the image", _QUICK),
     *(
-        Action(f"use_slot_{number}", (f"{number}",), f"{number}", f"use slot {number}", _QUICK)
+        Action(
+            f"use_slot_{number}", (f"{number}",), f"{number}", f"use slot {number}", _QUICK, number
+        )
         for number in range(1, 10)
     ),
     Action("fill_slot", ("f",), "fill", "keep the image's keywords in this slot", _QUICK),
@@ -312,7 +322,7 @@ def _with_keys(action: Action, text: str) -> Action:
         if is_printable_key(key) and action.scopes <= TYPING_SCOPES:
             message = f"Setting keymap gives {action.name} the key {key!r}, which types a letter."
             raise ConfigError(message, hint="use a key such as ctrl+s for it.")
-    return Action(action.name, keys, action.label, action.help, action.scopes)
+    return replace(action, keys=keys)
 
 
 def _is_known(key: str) -> bool:

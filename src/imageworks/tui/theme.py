@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textual.theme import BUILTIN_THEMES, Theme
 
 from imageworks.errors import ConfigError
+from imageworks.files import change_stamp
 from imageworks.text import one_line, show_path
 
 if TYPE_CHECKING:
@@ -90,15 +91,11 @@ class ThemeWatch:
         self._seen = now
         return load_theme(self._name, self._themes_dir)
 
-    def _look(self) -> tuple[Path, int, int] | None:
+    def _look(self) -> tuple[Path, tuple[int, int]] | None:
         path = theme_files(self._themes_dir).get(self._name)
-        try:
-            status = None if path is None else path.stat()
-        except OSError:
-            status = None  # between two steps of an editor that saves
-        if path is None or status is None:
-            return None
-        return path, status.st_mtime_ns, status.st_size
+        stamp = None if path is None else change_stamp(path)
+        # None also between two steps of an editor that saves.
+        return None if path is None or stamp is None else (path, stamp)
 
 
 def _theme(name: str, path: Path, values: Mapping[str, Any]) -> Theme:

@@ -167,3 +167,11 @@ def test_session_without_a_file_has_no_rules_and_takes_none() -> None:
     assert book.preview(Rule("dog")).endswith('banned = ["dog"]')
     with pytest.raises(ConfigError):
         book.add(Rule("dog"))
+
+
+def test_rules_in_a_folder_that_cannot_be_entered_are_a_problem_not_none(tmp_path) -> None:
+    book = RuleBook(tmp_path / "file" / "vocabulary.toml")
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        book.sound_rules()

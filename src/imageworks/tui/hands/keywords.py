@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from functools import cached_property, partialmethod
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
@@ -102,10 +102,10 @@ class KeywordHands(ReviewHands):
         if self.wanted_id() is not None:
             keywords = self.form.tags().keywords
             self.app.push_screen(
-                QuickKeywordsScreen(self.keys, self.quick, keywords, use=self.use_slot)
+                QuickKeywordsScreen(self.keys, self.quick, keywords, use=self.do_quick)
             )
 
-    def use_slot(self, number: int) -> None:
+    def do_quick(self, number: int) -> None:
         """Puts a slot's keywords on the image, or takes them out where it has all of them."""
         slot = self.quick.slot(number)
         if not slot:
@@ -115,16 +115,6 @@ class KeywordHands(ReviewHands):
             own = self.form.tags().keywords
             after = with_slot(own, slot, self.form.known_keywords())
             self._put(after, "Added" if len(after) > len(own) else "Took out", slot)
-
-    do_quick_1 = partialmethod(use_slot, 1)
-    do_quick_2 = partialmethod(use_slot, 2)
-    do_quick_3 = partialmethod(use_slot, 3)
-    do_quick_4 = partialmethod(use_slot, 4)
-    do_quick_5 = partialmethod(use_slot, 5)
-    do_quick_6 = partialmethod(use_slot, 6)
-    do_quick_7 = partialmethod(use_slot, 7)
-    do_quick_8 = partialmethod(use_slot, 8)
-    do_quick_9 = partialmethod(use_slot, 9)
 
     def do_show_changes(self) -> None:
         """Shows what an accept would change in the file."""

@@ -95,7 +95,9 @@ class CommandScreen(Screen[None]):
         await self.settle()
         self.say("")
         try:
-            outcome: Any = getattr(self, f"do_{name}")()
+            action = self.keys.of(name)
+            method = getattr(self, action.method)
+            outcome: Any = method(action.slot) if action.slot else method()
             if inspect.isawaitable(outcome):
                 await outcome
         except ImageworksError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partialmethod
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
@@ -90,24 +89,10 @@ class QuickKeywordsScreen(Dialog):
         self._quick.fill(self._number, ())
         self._show()
 
-    def do_use_slot(self) -> None:
-        """Puts the slot's keywords on the image, and closes."""
-        self.use(self._number)
-
-    def use(self, number: int) -> None:
-        """Puts a slot's keywords on the image, and closes."""
+    def do_use_slot(self, slot: int = 0) -> None:
+        """Puts a slot's keywords on the image, those of the cursor unless told, and closes."""
         self.dismiss()
-        self._use(number)
-
-    do_use_slot_1 = partialmethod(use, 1)
-    do_use_slot_2 = partialmethod(use, 2)
-    do_use_slot_3 = partialmethod(use, 3)
-    do_use_slot_4 = partialmethod(use, 4)
-    do_use_slot_5 = partialmethod(use, 5)
-    do_use_slot_6 = partialmethod(use, 6)
-    do_use_slot_7 = partialmethod(use, 7)
-    do_use_slot_8 = partialmethod(use, 8)
-    do_use_slot_9 = partialmethod(use, 9)
+        self._use(slot or self._number)
 
     def _go(self, step: int) -> None:
         self._number = (self._number - 1 + step) % len(SLOTS) + 1

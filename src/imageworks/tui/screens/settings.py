@@ -16,7 +16,7 @@ from imageworks.config import (
     setting_specs,
 )
 from imageworks.config.user_file import UserSettingsFile, text_of_value, value_of_text
-from imageworks.errors import ImageworksError, UsageError
+from imageworks.errors import UsageError
 from imageworks.text import one_line, show_path
 from imageworks.tui.actions import Scope
 from imageworks.tui.screens.command import CommandScreen
@@ -183,8 +183,7 @@ class SettingsScreen(CommandScreen):
 
     def do_reset_setting(self) -> None:
         """Takes the setting out of the user's file, so that its default counts."""
-        self._own.remove(self._current)
-        self._bring_in_force(self._current)
+        self._change(self._current, lambda: self._own.remove(self._current))
 
     def do_show_review(self) -> None:
         """Back to the review screen."""
@@ -209,19 +208,19 @@ class SettingsScreen(CommandScreen):
         return self._names[self._list.highlighted or 0]
 
     def _put(self, name: str, value: object) -> None:
-        before = getattr(self._config, name)
-        self._own.put(name, value)
-        try:
+        self._change(name, lambda: self._own.put(name, value))
+
+    def _change(self, name: str, change: Callable[[], None]) -> None:
+        """Changes the user's file; what cannot be brought in force is not kept there either."""
+        with self._own.unless_refused():
+            change()
             self._bring_in_force(name)
-        except ImageworksError:
-            self._own.put(name, before)
-            self._bring_in_force(name)
-            raise
 
     def _bring_in_force(self, name: str) -> None:
-        self._settings = self._reload()
-        self._config = self._settings.resolve()
-        self._take(self._config)
+        settings = self._reload()
+        config = settings.resolve()
+        self._take(config)
+        self._settings, self._config = settings, config
         for position, shown in enumerate(self._names):
             self._list.replace_option_prompt_at_index(position, self._row(shown))
         self._show_about()
