@@ -248,6 +248,29 @@ async def test_change_by_another_process_is_seen(app: Workstation, made: ReviewL
     other.close()
 
 
+async def test_a_name_is_whole_where_no_caption_stands_beside_it(made: ReviewLibrary) -> None:
+    name = "20260516-oystercatcher-1771.jpg"
+    added = made.add(name)
+    app = over_folder(made)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: name in screen_text(app))
+
+        made.suggest(added, tags_of("A wader on the shore"))
+        app.review.listing.touch()
+        await until(pilot, lambda: "A wader" in screen_text(app))
+        assert name not in screen_text(app).partition("\n")[2].partition("Caption")[0]
+
+
+async def test_trouble_does_not_say_the_path_again(made: ReviewLibrary) -> None:
+    app = over_folder(made)
+    reason = f"{made.photos / 'e.jpg'} is cut short. hint: copy it again."
+    made.library.images.set_state(5, ImageState.FAILED, reason="truncated", reason_text=reason)
+    async with app.run_test(size=WIDE) as pilot:
+        await burst(pilot, "G")
+        assert "the file is cut short. hint: copy it again." in screen_text(app)
+        assert f"{made.photos}/e.jpg" not in screen_text(app)
+
+
 async def test_models_text_and_back(app: Workstation) -> None:
     async with app.run_test(size=WIDE) as pilot:
         caption = app.review.form.area("caption")

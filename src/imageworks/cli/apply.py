@@ -51,5 +51,5 @@ def _report(library: Library, waiting: int) -> int:
     failed = library.images.rows(library.decisions.failed_writes())
     sys.stdout.write(f"{waiting - len(failed)} written, {len(failed)} failed.\n")
     for row in failed:
-        sys.stdout.write(f"  {show_path(row.path)}: {row.reason_text}\n")
+        sys.stdout.write(f"  {show_path(row.path)}: {row.trouble}\n")
     return int(ExitStatus.SOME_FAILED if failed else ExitStatus.DONE)

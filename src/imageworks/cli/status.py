@@ -105,6 +105,6 @@ def _print(library: Library, view: EngineView) -> None:
         write(f"Failed   {count} {reason}\n")
     failed_ids = library.images.ids(states=[ImageState.FAILED])[:_LISTED_FAILURES]
     for row in library.images.rows(failed_ids):
-        write(f"  {show_path(row.path)}: {row.reason_text}\n")
+        write(f"  {show_path(row.path)}: {row.trouble}\n")
     if counts.get(ImageState.SUGGESTED):
         write("Review with: ptag\n")

@@ -420,4 +420,4 @@ def remembered_folders(library: Library) -> tuple[Path, ...]:
 
 
 def _notes(row: ImageRow) -> tuple[str, ...]:
-    return tuple(note for note in (row.reason_text, row.note) if note)
+    return tuple(note for note in (row.trouble, row.note) if note)

@@ -22,6 +22,7 @@ from imageworks.models import (
     Suggestion,
     Tags,
 )
+from imageworks.text import show_path
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,6 +60,11 @@ class ImageRow:
     group_size: int = 1
     followers: int = 0
     is_asked_again: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """`reason_text` for where the file's name stands beside it: its path is not said again."""
+        return self.reason_text.replace(show_path(self.path), "the file")
 
 
 @dataclass(frozen=True, slots=True)

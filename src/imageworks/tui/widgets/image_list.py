@@ -119,14 +119,14 @@ class ImageList(ScrollView, can_focus=True):
         sign = STATE_SIGNS[row.state]
         glyph = glyph_of(row.state, is_unicode=self._is_unicode)
         tone = base + Style(color=self._style(sign.tone).color)
-        name_width = max(_SHORTEST_NAME, min(28, (width - _STATE_WIDTH) * 2 // 5))
+        caption = one_line(row.caption or row.trouble, limit=200)
+        kin = _kin_text(row, is_unicode=self._is_unicode)
+        name_width = self._name_width(kin, has_caption=bool(caption))
         name = shorten_middle(one_line(row.path.name, limit=400), name_width)
         # A state's word gives way before the file's name does.
         has_word = width >= _STATE_WIDTH + _SHORTEST_NAME
         word = f"{'asked' if row.is_asked_again else sign.word:<{WORD_WIDTH}}" if has_word else ""
         mark = _mark_of(row, self._listing.marks, is_unicode=self._is_unicode)
-        caption = one_line(row.caption or row.reason_text, limit=200)
-        kin = _kin_text(row, is_unicode=self._is_unicode)
         quiet = base + Style(color=self._style("quiet").color)
         segments = [
             Segment(">" if is_cursor else " ", base),
@@ -141,6 +141,13 @@ class ImageList(ScrollView, can_focus=True):
         shown = cut(caption, room, sign="…" if self._is_unicode else "")
         segments.append(Segment(shown, quiet if row.caption else tone))
         return Strip(segments, cells + cell_len(shown)).adjust_cell_length(width, base)
+
+    def _name_width(self, kin: str, *, has_caption: bool) -> int:
+        """Cells of a file's name: all there are before there is a caption to stand beside it."""
+        if has_caption:
+            return max(_SHORTEST_NAME, min(28, (self.size.width - _STATE_WIDTH) * 2 // 5))
+        room = self.scrollable_content_region.width - _STATE_WIDTH
+        return max(_SHORTEST_NAME, room - cell_len(kin) - 1)
 
     def _empty_line(self, y: int, width: int, base: Style) -> Strip:
         lines = self.empty_text.split("\n")
