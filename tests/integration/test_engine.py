@@ -20,50 +20,15 @@ from imageworks.engine import worker
 from imageworks.engine.asking import MAX_ATTEMPTS
 from imageworks.engine.client import EngineClient
 from imageworks.engine.lease import engine_lock, is_engine_alive
-from imageworks.engine.service import EngineService
 from imageworks.errors import BackendError, StoreError
 from imageworks.models import ImageState
-from imageworks.paths import app_paths
 from imageworks.prepare.processes import ImageProcesses
 from imageworks.review.session import ReviewSession
 from imageworks.store.library import Library
 from imageworks.store.records import RunOptions
 from tests.e2e.conftest import make_photos
+from tests.support.engine_runs import config_for, run_once
 from tests.support.openai_server import MODEL, OpenAIServer, garbage_fault, status_fault
-
-
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
-
-
-def config_for(tmp_path, server, **changes):
-    config = PersonalTaggerConfig(
-        input_paths=(tmp_path / "photos",),
-        backend="openai",
-        base_url=(server.base_url,),
-        model=MODEL,
-        caption_model=MODEL,
-        keyword_model=MODEL,
-        description_model=MODEL,
-        output_jsonl=tmp_path / "results.jsonl",
-        summary_path=tmp_path / "summary.md",
-        metrics_path=tmp_path / "metrics.json",
-        timeout=20,
-    )
-    return replace(config, **changes)
-
-
-async def run_once(library, config, *, options=None, **kwargs):
-    run = library.runs.create("batch", config.to_json(), options=options)
-    service = EngineService(library, app_paths())
-    await service.start()
-    try:
-        return await service.do_run(run, config, **kwargs), run
-    finally:
-        await service.aclose()
 
 
 def records(tmp_path):

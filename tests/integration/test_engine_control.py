@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,15 +17,8 @@ from imageworks.paths import app_paths
 from imageworks.store.library import Library
 from imageworks.store.records import RunOptions
 from tests.e2e.conftest import make_photos
-from tests.integration.test_engine import config_for, run_once
+from tests.support.engine_runs import config_for, run_once, until
 from tests.support.openai_server import OpenAIServer, status_fault
-
-
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -35,13 +27,6 @@ def other_side(library):
     opened = Library(library.path)
     yield opened
     opened.close()
-
-
-async def until(is_true, timeout_s=20.0):
-    deadline = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 def suggested(library):
@@ -284,8 +269,10 @@ async def test_a_wish_for_a_model_that_is_missing_says_so_and_keeps_what_was_the
         await run_once(library, config)
         (image_id,) = library.images.ids()
         first = library.images.get(image_id).suggestion_id
-        missing = dict.fromkeys(("caption_model", "keyword_model", "description_model"), "gone")
-        library.runs.create("review", replace(config, **missing).to_json(), status="finished")
+        missing = replace(
+            config, caption_model="gone", keyword_model="gone", description_model="gone"
+        )
+        library.runs.create("review", missing.to_json(), status="finished")
         library.session.wish_suggestion(image_id)
         await served(library)
 

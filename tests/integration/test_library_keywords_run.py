@@ -9,23 +9,14 @@ from PIL import Image, ImageDraw
 
 pytest.importorskip("onnxruntime")
 
-from imageworks.config import PersonalTaggerConfig
-from imageworks.engine.service import EngineService
 from imageworks.errors import UsageError
 from imageworks.models import DecisionKind, Keyword, Origin, Tags
-from imageworks.paths import app_paths
 from imageworks.store.library import Library
 from imageworks.store.records import Choice
-from tests.support.openai_server import MODEL, OpenAIServer
+from tests.support.engine_runs import config_for, run_once
+from tests.support.openai_server import OpenAIServer
 
 ANSWER = {"caption": "A fence", "keywords": ["model word"], "description": "A fence stands."}
-
-
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
 
 
 def draw_fence(path: Path, shade: int) -> None:
@@ -39,26 +30,8 @@ def draw_fence(path: Path, shade: int) -> None:
 
 async def run(library: Library, folder: Path, **changes) -> None:
     with OpenAIServer(lambda _request: ANSWER) as server:
-        config = PersonalTaggerConfig(
-            input_paths=(folder,),
-            backend="openai",
-            base_url=(server.base_url,),
-            model=MODEL,
-            caption_model=MODEL,
-            keyword_model=MODEL,
-            description_model=MODEL,
-            output_jsonl=folder / "results.jsonl",
-            summary_path=folder / "summary.md",
-            metrics_path=folder / "metrics.json",
-            review_later=True,
-            **changes,
-        )
-        service = EngineService(library, app_paths())
-        await service.start()
-        try:
-            await service.do_run(library.runs.create("batch", config.to_json()), config)
-        finally:
-            await service.aclose()
+        config = config_for(folder, server, input_paths=(folder,), review_later=True, **changes)
+        await run_once(library, config)
 
 
 def accept_all(library: Library, *keywords: str) -> None:

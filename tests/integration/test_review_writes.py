@@ -17,7 +17,7 @@ from imageworks.paths import app_paths
 from imageworks.review.session import ReviewSession
 from imageworks.store.library import Library
 from tests.e2e.conftest import make_photos
-from tests.integration.test_engine import config_for, run_once
+from tests.support.engine_runs import config_for, run_once
 from tests.support.openai_server import OpenAIServer
 from tests.support.review_library import undone
 

@@ -15,8 +15,8 @@ from imageworks.models import ImageState, Keyword, Origin, Tags
 from imageworks.review.session import ReviewSession
 from imageworks.store.library import Library
 from tests.e2e.conftest import make_photos
-from tests.integration.test_engine import config_for, run_once
 from tests.integration.test_review_writes import ANSWER, digest, edit_title, work
+from tests.support.engine_runs import config_for, run_once
 from tests.support.openai_server import OpenAIServer
 
 

@@ -20,20 +20,12 @@ from imageworks.models import ImageFormat, ImageState, Stage
 from imageworks.paths import app_paths
 from imageworks.prepare.cache import PreviewCache
 from imageworks.prepare.processes import ImageProcesses
-from imageworks.store.library import Library
 from imageworks.store.records import WorkItem
 from tests.e2e.conftest import make_photos
 from tests.support.openai_server import MODEL, OpenAIServer, Reply, default_tags
 
 APOLOGY = "I'm sorry, but I can't help with identifying the people in this image."
 CUT = '{"caption": "A boat", "keywords": ["boat", "se'
-
-
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
 
 
 def config_for(tmp_path, *servers, **changes):

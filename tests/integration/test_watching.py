@@ -11,19 +11,10 @@ from imageworks.engine import watching
 from imageworks.engine.service import EngineService
 from imageworks.models import ImageState
 from imageworks.paths import app_paths
-from imageworks.store.library import Library
 from imageworks.store.records import RunOptions
 from tests.e2e.conftest import make_photos
-from tests.integration.test_engine import config_for
-from tests.integration.test_engine_control import until
+from tests.support.engine_runs import config_for, until
 from tests.support.openai_server import OpenAIServer
-
-
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(autouse=True)

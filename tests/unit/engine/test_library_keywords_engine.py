@@ -32,13 +32,6 @@ OWN = Suggestion(Tags("A scene", (Keyword("scene"),)))
 
 
 @pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def run(library):
     return library.runs.create("batch", "{}")
 

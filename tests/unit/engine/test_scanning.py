@@ -13,14 +13,6 @@ from PIL import Image
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.scanning import LibraryScan, inspect_claimed
 from imageworks.models import ImageFormat, ImageState
-from imageworks.store.library import Library
-
-
-@pytest.fixture
-def library(tmp_path):
-    library = Library(tmp_path / "library" / "library.sqlite3")
-    yield library
-    library.close()
 
 
 @pytest.fixture

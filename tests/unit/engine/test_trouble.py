@@ -22,13 +22,6 @@ from imageworks.store.library import Library
 from tests.support.review_library import ReviewLibrary
 
 
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
-
-
 def test_asking_is_held_before_a_disk_is_full_and_goes_on_with_clearly_more_room(tmp_path):
     free = [10_000_000]
     hold = Hold()

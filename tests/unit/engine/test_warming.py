@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.warming import WarmUp
 from imageworks.errors import DecodeError
 from imageworks.models import DiscoveredImage, ImageFormat
-from imageworks.store.library import Library
 from imageworks.store.records import RunOptions
 from tests.e2e.conftest import make_photos
 
@@ -42,13 +39,6 @@ class Metadata:
 
     async def read(self, path):
         self.names.append(path.name)
-
-
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
 
 
 def warm_up(library, tmp_path, images, metadata=None, *, most=100, run=None):

@@ -18,13 +18,6 @@ HOUR_S = 3600
 
 
 @pytest.fixture
-def library(tmp_path):
-    library = Library(tmp_path / "library" / "library.sqlite3")
-    yield library
-    library.close()
-
-
-@pytest.fixture
 def photos(tmp_path):
     folder = tmp_path / "photos"
     (folder / "sub").mkdir(parents=True)

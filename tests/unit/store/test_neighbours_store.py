@@ -15,13 +15,6 @@ KIND = "test-1"
 
 
 @pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path / "library.sqlite3")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def run(library):
     return library.runs.create("batch", "{}")
 
