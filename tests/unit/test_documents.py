@@ -14,6 +14,7 @@ import pytest
 from imageworks.cli.app import build_parser, with_default_command
 from imageworks.config import PersonalTaggerConfig, setting_specs
 from imageworks.config.values import checked, from_toml
+from imageworks.errors import UsageError
 from imageworks.tui.actions import ACTIONS, KeyTable, Scope, key_table, shown_key
 
 CHECKOUT = Path(__file__).parents[2]
@@ -142,8 +143,8 @@ def test_commands_in_examples_are_understood():
             words = shlex.split(re.split(r"\s(?:>>|&&|\|\|?|;)", command[1])[0])
             try:
                 parser.parse_args(with_default_command(words))
-            except SystemExit:
-                pytest.fail(f"{page}: {line}")
+            except UsageError as error:
+                pytest.fail(f"{page}: {line}: {error}")
             seen += 1
 
     assert seen > 20

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from imageworks.cli.flags import add_setting_flags, setting_flags_of
 from imageworks.config import (
@@ -21,7 +21,7 @@ from imageworks.config import (
     load_settings,
     setting_specs,
 )
-from imageworks.errors import ExitStatus, ImageworksError
+from imageworks.errors import ExitStatus, ImageworksError, UsageError
 from imageworks.logs import log_level, log_to_stderr
 from imageworks.paths import AppPaths, app_paths
 from imageworks.text import one_line
@@ -35,6 +35,18 @@ DESCRIPTION = (
     "Review what a local vision-language model says about your photographs, in a terminal;"
     " XMP is written only after you accept."
 )
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are a line and a hint, like those of the rest of the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complains of the words given.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(message, hint=f"`{PROGRAM} COMMAND --help` lists what there is.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +130,10 @@ def run_command_line(words: Sequence[str]) -> int:
     """Runs one command; errors become one line on standard error and an exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ptag --help | head` ends quietly
     parser = build_parser()
-    options = parser.parse_args(with_default_command(words))
-    # A server or a child process that goes away must not take the program with it.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
+        options = parser.parse_args(with_default_command(words))
+        # A server or a child process that goes away must not take the program with it.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         status = _run(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -155,7 +167,7 @@ def with_default_command(words: Sequence[str]) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; help texts come from the settings' declarations."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description=DESCRIPTION,
         epilog="`ptag COMMAND --help` tells more. `ptag PATH…` opens the workstation.",

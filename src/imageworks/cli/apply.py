@@ -42,14 +42,15 @@ async def _apply(library: Library, context: Context) -> int:
         for image_id in retried:
             library.decisions.retry(image_id, session.id)
     library.decisions.hasten_writes()
-    waiting = library.decisions.count_intended()
+    waiting = library.decisions.intended()
     await until_done(library, context, lambda: library.decisions.count_intended() == 0)
     return _report(library, waiting)
 
 
-def _report(library: Library, waiting: int) -> int:
+def _report(library: Library, waiting: list[int]) -> int:
     failed = library.images.rows(library.decisions.failed_writes())
-    sys.stdout.write(f"{waiting - len(failed)} written, {len(failed)} failed.\n")
+    states = [library.decisions.made(decision_id).write_state for decision_id in waiting]
+    sys.stdout.write(f"{states.count('written')} written, {len(failed)} failed.\n")
     for row in failed:
         sys.stdout.write(f"  {show_path(row.path)}: {row.trouble}\n")
     return int(ExitStatus.SOME_FAILED if failed else ExitStatus.DONE)

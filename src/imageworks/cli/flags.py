@@ -43,6 +43,14 @@ def setting_flags_of(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def positive_number(text: str) -> int:
+    """The type of a flag that counts something, from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is no whole number from 1"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
 def _add(group: argparse._ArgumentGroup, name: str, spec: SettingSpec) -> None:
     flags = _INPUT_FLAGS if name == "input_paths" else (f"--{flag_name(name)}",)
     common: dict[str, Any] = {

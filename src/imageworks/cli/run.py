@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import logging
@@ -11,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imageworks.cli.flags import positive_number
 from imageworks.cli.moments import local_now, next_local_time
 from imageworks.cli.progress import progress_printer
 from imageworks.errors import BackendError, ExitStatus, UsageError
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    import argparse
     from datetime import datetime
 
     from imageworks.cli.app import Context
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that are no settings."""
     parser.add_argument("folders", nargs="*", type=Path, metavar="PATH", help="as --input")
     parser.add_argument("--redo", action="store_true", help="ask about every image again")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="deal with N images at most")
+    parser.add_argument(
+        "--limit", type=positive_number, metavar="N", help="deal with N images at most"
+    )
     parser.add_argument(
         "--until", type=_moment, metavar="HH:MM", help="end at the next such local time"
     )
@@ -90,6 +93,7 @@ class Batch:
         self._config = config
         self._context = context
         self._options = context.options
+        self._service: EngineService | None = None
         self._print = progress_printer(sys.stderr, is_quiet=context.options.quiet)
 
     def run(self) -> int:
@@ -143,7 +147,6 @@ class Batch:
     async def _work_or_follow(self, run: RunRow) -> RunSummary | None:
         from imageworks.engine.lease import engine_lock  # noqa: PLC0415
         from imageworks.engine.reporting import summarise  # noqa: PLC0415
-        from imageworks.engine.service import EngineService  # noqa: PLC0415
 
         lock = engine_lock(self._library.path)
         if not lock.acquire():
@@ -159,28 +162,22 @@ class Batch:
                     raise BackendError(message, reason="followed-run-ended")
                 self._print.note_totals(current.totals, waiting_for="another engine")
                 await asyncio.sleep(_FOLLOW_S)
-        service = EngineService(self._library, self._context.paths, api_key=self._config.api_key)
         try:
-            await service.start()
-            return await self._work(service, run)
+            return await self._work(run)
         finally:
-            await service.aclose()
             lock.release()
 
-    async def _work(self, service: EngineService, run: RunRow) -> RunSummary | None:
+    async def _work(self, run: RunRow) -> RunSummary | None:
+        from imageworks.engine.room import through_full_disks  # noqa: PLC0415
+
         loop = asyncio.get_running_loop()
-        work = asyncio.ensure_future(
-            service.do_run(
-                run,
-                self._config,
-                on_progress=self._show,
-            )
-        )
+        work = asyncio.ensure_future(through_full_disks(self._library, lambda: self._serve(run)))
         interrupted = False
 
         def interrupt() -> None:
             nonlocal interrupted
-            if interrupted or not service.stop_run():
+            is_stopping = self._service is not None and self._service.stop_run()
+            if interrupted or not is_stopping:
                 work.cancel()
             interrupted = True
 
@@ -192,6 +189,19 @@ class Batch:
             return None
         is_finished = self._library.runs.get(run.id).status == "finished"
         return summary if is_finished and not interrupted else None
+
+    async def _serve(self, run: RunRow) -> RunSummary:
+        """Takes the run to its end as the engine of its library."""
+        from imageworks.engine.service import EngineService  # noqa: PLC0415
+
+        service = EngineService(self._library, self._context.paths, api_key=self._config.api_key)
+        self._service = service
+        try:
+            await service.start()
+            return await service.do_run(run, self._config, on_progress=self._show)
+        finally:
+            self._service = None
+            await service.aclose()
 
     def _show(self, progress: Progress) -> None:
         self._print.note_totals(progress.as_totals())
@@ -276,17 +286,14 @@ def _is_out_of_time(run: RunRow) -> bool:
 
 
 def _moment(text: str) -> datetime:
-    return next_local_time(text, local_now())
+    try:
+        return next_local_time(text, local_now())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _reason(text: str) -> str:
     if not text.strip():
-        raise ValueError
+        message = "a reason has letters, such as timeout"
+        raise argparse.ArgumentTypeError(message)
     return text.strip()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number

@@ -18,8 +18,14 @@ async def until_done(library: Library, context: Context, is_done: Callable[[], b
     """Returns when the writes or undos that ``is_done`` asks about have ended.
 
     Raises:
-        StoreError: The library cannot be written.
+        StoreError: The library cannot be written, for a reason that does not pass.
     """
+    from imageworks.engine.room import through_full_disks  # noqa: PLC0415  # the engine's weight
+
+    await through_full_disks(library, lambda: _until_done(library, context, is_done))
+
+
+async def _until_done(library: Library, context: Context, is_done: Callable[[], bool]) -> None:
     from imageworks.engine.lease import engine_lock  # noqa: PLC0415  # the engine's weight
     from imageworks.engine.service import EngineService  # noqa: PLC0415
 
@@ -35,5 +41,7 @@ async def until_done(library: Library, context: Context, is_done: Callable[[], b
             await asyncio.sleep(_POLL_S)
     finally:
         if service is not None:
-            await service.aclose()
-            lock.release()
+            try:
+                await service.aclose()
+            finally:
+                lock.release()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageworks.cli.flags import positive_number
 from imageworks.cli.service import until_done
 from imageworks.errors import ExitStatus, UsageError
 from imageworks.text import show_path
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--run", metavar="ID", help="all writes of a run; `last` is the latest")
-    which.add_argument("--last", type=int, metavar="N", help="the last N writes")
+    which.add_argument("--last", type=positive_number, metavar="N", help="the last N writes")
     parser.add_argument("--redo", action="store_true", help="write again what was undone")
     parser.add_argument("--list", action="store_true", help="only tell what could be undone")
 
@@ -73,12 +74,12 @@ def _list(entries: list[JournalEntry]) -> None:
 
 
 def _undo(library: Library, context: Context, entries: list[JournalEntry]) -> int:
+    wanted = {entry.id for entry in entries} | library.journal.undos_due()
     library.journal.request_undo(entries)
     asyncio.run(until_done(library, context, lambda: library.journal.count_undos() == 0))
-    wanted = {entry.id for entry in entries}
     failed = [entry for entry in library.journal.failed_undos() if entry.id in wanted]
     noted = [e for e in library.journal.undone() if e.id in wanted and e.undo_note]
-    sys.stdout.write(f"{len(entries) - len(failed)} undone, {len(failed)} failed.\n")
+    sys.stdout.write(f"{len(wanted) - len(failed)} undone, {len(failed)} failed.\n")
     for entry in (*noted, *failed):
         sys.stdout.write(f"  {show_path(entry.path)}: {entry.undo_note}\n")
     return int(ExitStatus.SOME_FAILED if failed else ExitStatus.DONE)

@@ -25,7 +25,7 @@ class MorningAfter:
         run: The batch.
         counts: Its images by outcome.
         failures: Its failed images by reason, most frequent first.
-        failed: Some images of the library that have failed.
+        failed: Some of them, with their reasons in words.
         waiting: Images of the library with a suggestion that nobody has decided on.
         unwritten: Accepted images that are not yet on disk.
         pace_s: Seconds a decision, at the person's pace of late; None while unknown.
@@ -52,12 +52,11 @@ class MorningAfter:
 
 def morning_after(library: Library, run: RunRow) -> MorningAfter:
     """How things stand after a batch, as the library has it now."""
-    failed_ids = library.images.ids(states=[ImageState.FAILED])[:_LISTED_FAILURES]
     return MorningAfter(
         run=run,
         counts=library.outcomes.counts(run.id),
         failures=library.outcomes.failures(run.id),
-        failed=library.images.rows(failed_ids),
+        failed=library.images.rows(library.outcomes.failed_ids(run.id, _LISTED_FAILURES)),
         waiting=library.images.counts().get(ImageState.SUGGESTED, 0),
         unwritten=library.decisions.count_intended(),
         pace_s=review_pace_s(library),

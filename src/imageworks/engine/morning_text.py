@@ -24,7 +24,7 @@ def morning_lines(morning: MorningAfter) -> list[str]:
         for reason, count in morning.failures.items()
     ]
     lines += [
-        f"  {show_path(row.path, limit=80)}: {one_line(row.trouble, limit=200)}"
+        f"  {show_path(row.path)}: {one_line(row.trouble, limit=200)}"
         for row in morning.failed
     ]
     if morning.failures:

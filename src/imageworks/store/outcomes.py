@@ -100,6 +100,15 @@ class Outcomes:
         )
         return {row["state"]: row["n"] for row in rows}
 
+    def failed_ids(self, run_id: int, limit: int) -> list[int]:
+        """Images that failed in a run, the first ones, and have not got over it since."""
+        rows = self._library.connection.execute(
+            "SELECT o.image_id FROM outcome o JOIN image i ON i.id = o.image_id AND i.state=?1"
+            " WHERE o.run_id=?2 AND o.state=?1 ORDER BY o.at, o.image_id LIMIT ?3",
+            (ImageState.FAILED, run_id, limit),
+        )
+        return [row[0] for row in rows]
+
     def failures(self, run_id: int, *, is_reported: bool = False) -> dict[str, int]:
         """Failed images of a run by reason, most frequent first."""
         rows = self._library.connection.execute(

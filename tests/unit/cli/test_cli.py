@@ -15,6 +15,7 @@ from imageworks.cli.app import COMMANDS, build_parser, with_default_command
 from imageworks.cli.doctor import filesystem_of
 from imageworks.cli.flags import setting_flags_of
 from imageworks.config import setting_specs
+from imageworks.errors import ExitStatus
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -80,6 +81,26 @@ def test_version_is_one_everywhere(capsys):
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     assert capsys.readouterr().out == f"ptag {project['version']}\n"
     assert newest == project["version"] == version("imageworks-personal-tagger")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run --until 25:00", "--until: '25:00' is no time of day such as 07:00."),
+        ("run --limit 0", "--limit: '0' is no whole number from 1"),
+        ("undo --last -3", "--last: '-3' is no whole number from 1"),
+        ("run --bogus\x1b[2J", "unrecognized arguments: --bogus"),
+        ("status --store", "--store: expected one argument"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_a_line_and_a_hint(words, said, capsys):
+    assert main(words.split(" ")) == ExitStatus.USAGE
+
+    complaint, hint = capsys.readouterr().err.splitlines()
+    assert complaint.startswith("ptag: ")
+    assert said in complaint
+    assert "\x1b" not in complaint
+    assert "ptag COMMAND --help" in hint
 
 
 @pytest.mark.parametrize("command", ["run --help", "status", "--help", "profiles", "models"])

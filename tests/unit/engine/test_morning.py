@@ -62,6 +62,20 @@ def test_the_morning_says_what_failed_what_is_left_and_what_waits(made):
     assert "\x1b" not in text
 
 
+def test_only_the_failures_of_the_batch_itself_are_told(made):
+    earlier = made.add("earlier.jpg")
+    made.library.images.set_state(earlier, ImageState.FAILED, reason="truncated", reason_text="cut")
+    run = night(made)
+    mended = made.add("mended.jpg")
+    made.library.outcomes.record(run.id, mended, ImageState.FAILED, reason="truncated")
+
+    text = "\n".join(morning_lines(morning_after(made.library, run)))
+
+    assert "bad" in text
+    assert "earlier.jpg" not in text
+    assert "mended.jpg" not in text
+
+
 def test_without_enough_decisions_there_is_no_pace_yet(made):
     reviewed(made, [2, 2])
 
