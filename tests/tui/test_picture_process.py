@@ -236,13 +236,37 @@ async def test_process_that_cannot_be_started_gives_no_picture(
 
 
 async def test_long_lived_process_is_renewed(
-    process: PictureProcess, replies: Replies, wish: PictureWish, monkeypatch: pytest.MonkeyPatch
+    replies: Replies, wish: PictureWish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imageworks.tui.pictures.process._REPLIES_PER_PROCESS", 1)
+    process = PictureProcess(lambda *pair: replies.put_nowait(pair))
     process.want([request(wish)])
     await next_of(replies)
     first = process.pid
     process.want([request(wish, columns=30)])
     await next_of(replies)
 
-    assert process.pid != first
+    renewed = process.pid
+    await process.aclose()
+
+    assert first is not None
+    assert renewed not in (first, None)
+
+
+async def test_process_that_died_is_no_reason_to_fail_on_giving_up_its_picture(
+    process: PictureProcess, replies: Replies, wish: PictureWish, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    process.want([request(PictureWish(pipe, None, ""))])
+    async with asyncio.timeout(20):
+        while process.pid is None or process._running is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.want([request(wish)])
+
+    asked, reply = await next_of(replies)
+
+    assert asked.wish == wish
+    assert reply.has_picture

@@ -142,7 +142,7 @@ def _settings(context: Context) -> Iterator[Finding]:
 
 
 def _exiv2() -> Finding:
-    command = [sys.executable, "-c", "import pyexiv2; print(pyexiv2.__exiv2_version__)"]
+    command = [sys.executable, "-P", "-c", "import pyexiv2; print(pyexiv2.__exiv2_version__)"]
     result = subprocess.run(  # noqa: S603  # our own interpreter; a crash must not be ours
         command, capture_output=True, text=True, timeout=_EXIV2_TIME_LIMIT_S, check=False
     )

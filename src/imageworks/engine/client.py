@@ -7,12 +7,13 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from imageworks.children import command_for, own_environment
 from imageworks.config import ENVIRONMENT_PREFIX
 from imageworks.engine import control
 from imageworks.engine.attention import look_at
 from imageworks.engine.control import SCAN, STOP, STOP_NOW, Pause
 from imageworks.engine.lease import is_alive_elsewhere, is_engine_alive, screen_lock
-from imageworks.engine.morning import MorningAfter, morning_after, note_seen, unseen_batch
+from imageworks.engine.told import note_seen, unseen_batch
 from imageworks.paths import app_paths
 from imageworks.store.records import RunOptions, RunRow
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.engine.morning import MorningAfter
     from imageworks.models import Stage
     from imageworks.store.library import Library
 
@@ -96,8 +98,8 @@ class EngineClient:
         self._reap()
         if self._started or is_engine_alive(self._library.path):
             return  # one that is just starting holds no lock yet
-        command = [sys.executable, "-m", "imageworks.engine.worker", str(self._library.path)]
-        environment = dict(os.environ)
+        command = command_for("imageworks.engine.worker", str(self._library.path))
+        environment = own_environment()
         environment[f"{ENVIRONMENT_PREFIX}API_KEY"] = self._config.api_key
         environment["IMAGEWORKS_ENGINE_LOG"] = str(self._log_path)
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,6 +200,8 @@ class EngineClient:
 
     def morning_after(self) -> MorningAfter | None:
         """How the batch that ran last went; None before the first. It counts as told now."""
+        from imageworks.engine.morning import morning_after  # noqa: PLC0415  # seldom asked
+
         run = self._library.runs.current_batch()
         if run is None:
             return None

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageworks.children import spawn
 from imageworks.errors import MetadataError
 from imageworks.metadata.explain import Explanation
 from imageworks.metadata.fields import field_mapping
@@ -209,15 +209,7 @@ class MetadataProcess:
         self._forget_ended()
         if self._child is not None:
             return self._child
-        self._child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "imageworks.metadata.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **_ENVIRONMENT},
-        )
+        self._child = await spawn("imageworks.metadata.worker", environment=_ENVIRONMENT)
         _pipes(self._child)[0].write(encode_request(self._opening))
         return self._child
 

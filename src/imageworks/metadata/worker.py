@@ -6,12 +6,12 @@ has changed the process-wide state of Exiv2; its parent then starts a clean one.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageworks.children import take_pipes
 from imageworks.errors import ImageworksError
 from imageworks.metadata import exiv2
 from imageworks.metadata.wire import BEGUN, Explain, Go, Intent, Opening, encode_reply, read_request
@@ -33,19 +33,8 @@ def main() -> None:
     """Serves requests; an interrupt meant for the parent does not end a write half-way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
-    requests, replies = take_pipes()
+    requests, replies = take_pipes()  # Exiv2 prints to descriptor 1
     serve(requests, replies)
-
-
-def take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The two pipes under new numbers; Exiv2 prints to descriptor 1, which now leads nowhere."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-    return requests, replies
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:

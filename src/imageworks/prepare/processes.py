@@ -1,35 +1,29 @@
-"""Image processes: decoding beside the event loop, where a crash or a hang costs one picture.
-
-Each process has its own pipe and one picture at a time, so it is always known which picture killed
-it, and killing a hung one disturbs no other. `concurrent.futures` can do neither, and cannot start
-a process inside a running Textual app (textual#3593).
-"""
+"""Image processes: decoding beside the event loop, where a crash or a hang costs one picture."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import pickle
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageworks.children import ChildProcess
 from imageworks.errors import DecodeError
-from imageworks.prepare.messages import LENGTH, Request, encode
+from imageworks.prepare.messages import Request
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imageworks.models import ImageFormat, PreparedImage
     from imageworks.prepare.budget import PixelBudget
     from imageworks.prepare.cache import PreviewCache
 
+    ImageProcess = ChildProcess[Request, PreparedImage | DecodeError]
+
 logger = logging.getLogger(__name__)
 
-_PACKAGE_ROOT = Path(__file__).parents[2]
 _REQUESTS_PER_PROCESS = 1000
-_CLOSE_TIMEOUT_S = 2.0
 _ATTEMPTS = 2
 
 
@@ -57,9 +51,14 @@ class ImageProcesses:
         self._budget = budget
         self._time_limit_s = time_limit_s
         count = len(os.sched_getaffinity(0)) if workers is None else max(1, workers)
-        self._workers = [_ImageProcess(nice) for _ in range(count)]
+        self._workers: list[ImageProcess] = [
+            ChildProcess(
+                "imageworks.prepare.worker", nice=nice, requests_per_process=_REQUESTS_PER_PROCESS
+            )
+            for _ in range(count)
+        ]
         # Last in, first out: with little to do, few processes are started.
-        self._idle: asyncio.LifoQueue[_ImageProcess] = asyncio.LifoQueue()
+        self._idle: asyncio.LifoQueue[ImageProcess] = asyncio.LifoQueue()
         for worker in self._workers:
             self._idle.put_nowait(worker)
         self._running: set[asyncio.Task[PreparedImage]] = set()
@@ -98,13 +97,13 @@ class ImageProcesses:
         await asyncio.gather(*self._running, return_exceptions=True)
         await asyncio.gather(*(worker.close() for worker in self._workers))
 
-    async def _run(self, worker: _ImageProcess, request: Request) -> PreparedImage:
+    async def _run(self, worker: ImageProcess, request: Request) -> PreparedImage:
         try:
             return await self._attempt(worker, request)
         finally:
             self._idle.put_nowait(worker)
 
-    async def _attempt(self, worker: _ImageProcess, request: Request) -> PreparedImage:
+    async def _attempt(self, worker: ImageProcess, request: Request) -> PreparedImage:
         name = show_path(request.path)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -134,76 +133,3 @@ def _forget_error(task: asyncio.Task[PreparedImage]) -> None:
     """Marks an error as seen: when the caller was cancelled, nobody else will look at it."""
     if not task.cancelled():
         task.exception()
-
-
-class _ImageProcess:
-    """One process, started again whenever it is gone."""
-
-    def __init__(self, nice: int) -> None:
-        self._nice = nice
-        self._process: asyncio.subprocess.Process | None = None
-        self._answered = 0
-
-    @property
-    def pid(self) -> int | None:
-        """The process's id while it lives."""
-        return self._process.pid if self._process else None
-
-    async def ask(self, request: Request) -> PreparedImage | DecodeError:
-        """The process's answer.
-
-        Raises:
-            EOFError: It died before it answered.
-            ConnectionError: It was dead already.
-        """
-        if self._answered >= _REQUESTS_PER_PROCESS:  # whatever decoders leak ends with it
-            await self.close()
-        if self._process is None:
-            self._process = await _start(self._nice)
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise EOFError
-        stdin.write(encode(request))
-        await stdin.drain()
-        (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
-        body = await stdout.readexactly(length)
-        self._answered += 1
-        result: PreparedImage | DecodeError = pickle.loads(body)  # noqa: S301  # from our own child
-        return result
-
-    async def close(self) -> None:
-        """Lets an idle process end by itself, or makes it."""
-        if self._process is None:
-            return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await self._process.wait()
-        await self.kill()
-
-    async def kill(self) -> int | None:
-        """Ends the process at once; the next request starts another.
-
-        Returns:
-            Its exit status, negative for a signal.
-        """
-        process, self._process, self._answered = self._process, None, 0
-        if process is None:
-            return None
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        return await process.wait()
-
-
-async def _start(nice: int) -> asyncio.subprocess.Process:
-    path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
-    return await asyncio.create_subprocess_exec(
-        # -P: the working directory may be a folder of photographs with anything in it.
-        *(sys.executable, "-P", "-m", "imageworks.prepare.worker", str(nice)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
-        env={**os.environ, "PYTHONPATH": path},
-    )

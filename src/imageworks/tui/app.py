@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.engine.client import EngineClient
+    from imageworks.review.session import ReviewSession
     from imageworks.store.library import Library
     from imageworks.tui.screens.settings import SettingsSource
 
@@ -88,17 +89,24 @@ def run_review(  # noqa: PLR0913  # all by name; what one session is made of
         settings=settings,
         on_shown=collect_from_now_on,
     )
+    with _attached(library, session, client):
+        app.run()
+    return int(app.return_code or 0)
+
+
+@contextmanager
+def _attached(library: Library, session: ReviewSession, client: EngineClient) -> Iterator[None]:
+    """Has the engine look into the session's folders, and leaves it what was accepted."""
     client.attach()
     try:
         if session.folders:
             client.request_scan(session.folders)
-        app.run()
+        yield
     finally:
         session.close()
         if library.decisions.count_intended():
             client.ensure_running()
         client.detach()
-    return int(app.return_code or 0)
 
 
 def collect_from_now_on() -> None:

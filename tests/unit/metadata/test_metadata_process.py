@@ -269,6 +269,24 @@ async def test_a_child_that_never_starts_is_an_error(tmp_path, monkeypatch):
     assert caught.value.reason == "metadata-crash"
 
 
+async def test_code_lying_in_the_working_folder_is_not_run(tmp_path, monkeypatch):
+    path = make_file(tmp_path, "a.jpg")
+    for name in ("base64", "pickle", "pyexiv2", "imageworks"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+
+    async with opened() as process:
+        await process.write(request(path))
+        assert (await process.read(path)).keywords == ("heron", "river")
+
+
+async def test_child_is_out_of_reach_of_the_terminals_signals(tmp_path):
+    async with opened() as process:
+        await process.read(make_file(tmp_path, "a.jpg"))
+
+        assert os.getsid(process.pid) == process.pid
+
+
 @pytest.mark.parametrize("answer", [b"+\xff\xff\xff\xff", b"+\0\0\0\2{}", b"+\0\0\0\1", b"?"])
 async def test_a_child_that_talks_nonsense_is_an_error(tmp_path, monkeypatch, answer):
     real = asyncio.create_subprocess_exec
@@ -324,6 +342,8 @@ async def test_closing_twice_or_unused_is_no_error():
     process = MetadataProcess(config())
     await process.aclose()
     await process.aclose()
+
+    assert (process.pid, process.deaths) == (None, 0)
 
 
 @pytest.mark.usefixtures("uncounted")
@@ -388,17 +408,25 @@ def test_the_child_keeps_its_output_clean_and_ignores_interrupts(tmp_path):
 class Pipe(io.BytesIO):
     """A reply pipe whose reader has gone."""
 
+    tries = 0
+
     def write(self, _):
+        self.tries += 1
         raise BrokenPipeError
 
 
 def test_the_worker_ends_quietly_when_nobody_listens(tmp_path):
     path = make_file(tmp_path, "a.jpg")
-    frames = encode_request(Opening(config(), is_dry_run=True)) + encode_request(path)
+    opening = encode_request(Opening(config(), is_dry_run=False))
+    asked = (opening + 2 * encode_request(request(path)), encode_request(path), b"")
+    before, pipes = path.read_bytes(), [Pipe() for _ in asked]
 
-    worker.serve(io.BytesIO(frames), Pipe())
-    worker.serve(io.BytesIO(encode_request(path)), Pipe())
-    worker.serve(io.BytesIO(b""), Pipe())
+    for frames, pipe in zip(asked, pipes, strict=True):
+        worker.serve(io.BytesIO(frames), pipe)
+
+    assert [pipe.tries for pipe in pipes] == [1, 0, 0]
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.jpg"]
 
 
 def test_a_second_opening_is_a_mistake():

@@ -18,7 +18,6 @@ from imageworks.errors import DecodeError
 from imageworks.models import ImageFormat
 from imageworks.prepare import processes as processes_module
 from imageworks.prepare.budget import PixelBudget
-from imageworks.prepare.messages import Request
 from imageworks.prepare.picture import prepare_image
 from imageworks.prepare.processes import ImageProcesses
 
@@ -242,30 +241,6 @@ async def test_closing_ends_busy_and_idle_processes_alike(open_processes, hangin
     assert not any(is_alive(pid) for pid in pids)
     with pytest.raises(RuntimeError, match="closed"):
         await processes.prepare(photo, JPEG)
-
-
-async def test_process_that_ignores_the_closed_pipe_is_ended(monkeypatch):
-    monkeypatch.setattr(processes_module, "_CLOSE_TIMEOUT_S", 0.05)
-    worker = processes_module._ImageProcess(0)
-    worker._process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "import time; time.sleep(60)"), stdin=asyncio.subprocess.PIPE
-    )
-    pid = worker.pid
-    assert pid is not None
-
-    await worker.close()
-
-    assert not is_alive(pid)
-
-
-async def test_process_without_pipes_counts_as_dead(photo, cache):
-    worker = processes_module._ImageProcess(0)
-    worker._process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
-    request = Request(photo, JPEG, cache, PixelBudget())
-
-    with pytest.raises(EOFError):
-        await worker.ask(request)
-    await worker.kill()
 
 
 async def test_works_where_textual_has_replaced_the_standard_streams(

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imageworks.tui.terminal import Renderer
-
-LENGTH = struct.Struct("<I")
-"""Before each message: how many bytes of pickle follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +114,3 @@ class PictureReply:
     def graphics_bytes(self) -> int:
         """About how much the terminal's own picture is on the line; 0 without one."""
         return len(self.png) * 4 // 3 + sum(len(tile.data) for tile in self.sixels)
-
-
-def encode(message: object) -> bytes:
-    """A message as it goes over the pipe."""
-    body = pickle.dumps(message)
-    return LENGTH.pack(len(body)) + body

@@ -1,7 +1,6 @@
 """The workstation's end of the picture process: newest wish first, and never a wait for it.
 
-One request is under way at a time, so a wish that is given up was never sent, and it is always
-known which picture killed the process or holds it up.
+One request is under way at a time, so a wish that is given up was never sent.
 """
 
 from __future__ import annotations
@@ -9,26 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import pickle
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imageworks.children import ChildProcess
 from imageworks.text import show_path
-from imageworks.tui.pictures.messages import LENGTH, PictureReply, PictureRequest, encode
+from imageworks.tui.pictures.messages import PictureReply, PictureRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
-_PACKAGE_ROOT = Path(__file__).parents[3]
 _NICE = 5
 _TIME_LIMIT_S = 20.0
 _PATIENCE_S = 0.7  # with a picture that nobody wants any more; a new process takes a third of it
-_CLOSE_TIMEOUT_S = 2.0
 _ATTEMPTS = 2
 _REPLIES_PER_PROCESS = 5000
 
@@ -56,14 +50,15 @@ class PictureProcess:
         self._is_wanted = asyncio.Event()
         self._running: PictureRequest | None = None
         self._running_since_s = 0.0
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: ChildProcess[PictureRequest, PictureReply] = ChildProcess(
+            "imageworks.tui.pictures.worker", nice=_NICE, requests_per_process=_REPLIES_PER_PROCESS
+        )
         self._task: asyncio.Task[None] | None = None
-        self._replies = 0
 
     @property
     def pid(self) -> int | None:
         """The process's id while there is one."""
-        return self._process.pid if self._process else None
+        return self._child.pid
 
     def want(self, requests: Sequence[PictureRequest]) -> None:
         """Replaces what is wanted, most urgent first; starts the process if need be."""
@@ -73,7 +68,7 @@ class PictureProcess:
             self._task = asyncio.create_task(self._serve())
         is_stuck = time.monotonic() - self._running_since_s > self._patience_s
         if self._running is not None and self._running not in requests and requests and is_stuck:
-            self._kill()
+            self._child.interrupt()
 
     async def aclose(self) -> None:
         """Ends the process, whatever it is doing."""
@@ -82,11 +77,11 @@ class PictureProcess:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._end()
+        await self._child.kill()
 
     async def _serve(self) -> None:
         with contextlib.suppress(OSError):  # the first request will tell
-            await self._started()
+            await self._child.start()
         while True:
             await self._is_wanted.wait()
             if not self._wanted:
@@ -105,67 +100,17 @@ class PictureProcess:
             wanted_before = list(self._wanted)
             try:
                 async with asyncio.timeout(self._time_limit_s):
-                    return await self._exchange(request)
+                    return await self._child.ask(request)
             except TimeoutError:
                 logger.warning("No picture in time from %s", _name(request))
-                await self._end()
+                await self._child.kill()
                 return PictureReply()
             except (EOFError, OSError) as error:
                 logger.warning("The picture process ended at %s: %s", _name(request), error)
-                await self._end()
+                await self._child.kill()
                 if self._wanted != wanted_before:
                     return None
         return PictureReply()
-
-    async def _exchange(self, request: PictureRequest) -> PictureReply:
-        if self._replies >= _REPLIES_PER_PROCESS:  # whatever decoders leak ends with it
-            await self._end()
-        process = await self._started()
-        if process.stdin is None or process.stdout is None:
-            raise EOFError
-        process.stdin.write(encode(request))
-        await process.stdin.drain()
-        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-        body = await process.stdout.readexactly(length)
-        self._replies += 1
-        reply: PictureReply = pickle.loads(body)  # noqa: S301  # from our own child
-        return reply
-
-    async def _started(self) -> asyncio.subprocess.Process:
-        if self._process is None:
-            self._process = await _start()
-            self._replies = 0
-        return self._process
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-
-    async def _end(self) -> None:
-        self._kill()
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await process.communicate()
-
-
-async def _start() -> asyncio.subprocess.Process:
-    path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
-    return await asyncio.create_subprocess_exec(
-        # -P: the working directory may be a folder of photographs with anything in it.
-        *(sys.executable, "-P", "-m", "imageworks.tui.pictures.worker", str(_NICE)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is the workstation's to handle
-        env={**os.environ, "PYTHONPATH": path},
-        limit=1 << 20,
-    )
 
 
 def _name(request: PictureRequest) -> str:

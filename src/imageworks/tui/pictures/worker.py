@@ -1,7 +1,6 @@
 """The picture process: decodes, shrinks and encodes, so that no key ever waits for it.
 
-Started by `process` as ``python -m imageworks.tui.pictures.worker``. It ends when its pipe is
-closed, which is also what happens when the workstation is killed.
+Started by `process` as ``python -m imageworks.tui.pictures.worker``.
 """
 
 from __future__ import annotations
@@ -9,29 +8,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
-import pickle
-import queue
-import signal
-import sys
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING
 
+from imageworks.children import serve
 from imageworks.errors import DecodeError
 from imageworks.prepare import showing
 from imageworks.prepare.showing import Framing, Shown, Viewer
-from imageworks.tui.pictures.messages import (
-    LENGTH,
-    PictureReply,
-    PictureRequest,
-    SixelTile,
-    encode,
-)
+from imageworks.tui.pictures.messages import PictureReply, PictureRequest, SixelTile
 from imageworks.tui.terminal import Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from PIL import Image
 
@@ -42,7 +31,7 @@ _SIXEL_COLOURS = 64
 _SIXEL_ROW_PX = 6
 _TILE_COLUMNS = 8
 _THUMBNAIL_PX = 320
-_OUT_OF_MEMORY_SCORE = "600"
+_OUT_OF_MEMORY_SCORE = 600  # before the screen and the engine
 
 
 def answer(request: PictureRequest, viewer: Viewer) -> PictureReply:
@@ -134,40 +123,5 @@ def _sixels(request: PictureRequest, picture: Image.Image) -> Iterator[SixelTile
         logger.warning("No Sixel pictures: %s", error)  # a private name of 0.12 to 0.14
 
 
-# -- the process -----------------------------------------------------------------------------------
-
-
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answers requests in turn until their stream ends."""
-    waiting: queue.SimpleQueue[PictureRequest | None] = queue.SimpleQueue()
-    # A thread of its own notices the end of the stream while a decode is running.
-    threading.Thread(target=_read_requests, args=(requests, waiting), daemon=True).start()
-    viewer = Viewer()
-    while (request := waiting.get()) is not None:
-        replies.write(encode(answer(request, viewer)))
-        replies.flush()
-
-
-def _read_requests(requests: BinaryIO, waiting: queue.SimpleQueue[PictureRequest | None]) -> None:
-    while head := requests.read(LENGTH.size):
-        body = requests.read(*LENGTH.unpack(head))
-        waiting.put(pickle.loads(body))  # noqa: S301  # from the parent process
-    os._exit(0)  # nobody waits for what is still being decoded
-
-
-def main() -> None:
-    """The process itself; its niceness is the first argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the workstation's to handle
-    os.nice(int(sys.argv[1]))
-    with contextlib.suppress(OSError):  # a decoder is to go before the screen
-        Path("/proc/self/oom_score_adj").write_text(_OUT_OF_MEMORY_SCORE, encoding="ascii")
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    silent = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # libtiff writes its complaints there
-        os.dup2(silent, stream)
-    with contextlib.suppress(BrokenPipeError):
-        serve(requests, replies)
-
-
 if __name__ == "__main__":
-    main()
+    serve(partial(answer, viewer=Viewer()), oom_score=_OUT_OF_MEMORY_SCORE)
