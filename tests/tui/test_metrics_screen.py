@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from textual.widgets import Static
+
 from imageworks.engine.client import EngineView
 from imageworks.errors import StoreError
 from imageworks.tui.screens.metrics import current_content, past_content, rates_content
@@ -13,7 +15,9 @@ from tests.tui.test_wording import RUN, view_of
 
 if TYPE_CHECKING:
     import pytest
+    from textual.content import Content
 
+    from imageworks.store.records import RunRow
     from imageworks.tui.workstation import Workstation
     from tests.support.review_library import ReviewLibrary
 
@@ -48,7 +52,7 @@ def test_figures_of_the_batch_under_way() -> None:
 def test_last_batch_has_no_time_left_and_says_how_it_ended() -> None:
     view = view_of("interrupted", **TOTALS)
     assert view.batch is not None
-    view = replace(view, batch=replace(view.batch, message="stopped"))
+    view = replace(view, batch=view.batch._replace(message="stopped"))
 
     text = current_content(view).plain
 
@@ -71,9 +75,9 @@ def test_before_the_first_batch_it_says_how_to_start_one() -> None:
 
 def test_past_runs_are_compared_in_lines_that_fit() -> None:
     runs = [
-        replace(RUN, status="finished", worked_s=60.0, totals=TOTALS),
-        replace(RUN, status="interrupted", worked_s=0.0, totals={}),
-        replace(RUN, worked_s=359_999.0, totals={**TOTALS, "done": 1_000_000}),
+        RUN._replace(status="finished", worked_s=60.0, totals=TOTALS),
+        RUN._replace(status="interrupted", worked_s=0.0, totals={}),
+        RUN._replace(worked_s=359_999.0, totals={**TOTALS, "done": 1_000_000}),
     ]
 
     lines = past_content(runs).plain.strip("\n").split("\n")
@@ -101,6 +105,33 @@ async def test_figures_are_live(app: Workstation, made: ReviewLibrary) -> None:
         await burst(pilot, "B")
 
         assert made.library.session.take_wishes() == [("stop", run.name)]
+
+
+async def test_figures_that_stay_are_not_drawn_again(
+    app: Workstation, made: ReviewLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str | None] = []
+    asked = 0
+    latest, update = made.library.runs.latest, Static.update
+
+    def counted(limit: int) -> list[RunRow]:
+        nonlocal asked
+        asked += 1
+        return latest(limit)
+
+    def noted(widget: Static, content: Content, *, layout: bool = True) -> None:
+        drawn.append(widget.id)
+        update(widget, content, layout=layout)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await burst(pilot, "3")
+        monkeypatch.setattr(made.library.runs, "latest", counted)
+        monkeypatch.setattr(Static, "update", noted)
+        await until(pilot, lambda: asked == 2)
+        assert drawn == []
+
+        made.library.runs.create("batch", "{}")
+        await until(pilot, lambda: "past" in drawn)
 
 
 async def test_library_that_cannot_be_read_is_told(

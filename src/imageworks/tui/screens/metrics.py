@@ -47,6 +47,7 @@ class MetricsScreen(CommandScreen):
         self._runs = runs
         self._watch = watch
         self._said = Static(id="said", markup=False)
+        self._shown: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
         """Figures, the rate over time, past runs, keys."""
@@ -99,9 +100,15 @@ class MetricsScreen(CommandScreen):
         except ImageworksError as error:
             self.say(str(error), is_error=True)
             return
-        self.query_one("#current", Static).update(current_content(self._watch.view))
-        self.query_one("#rates", Static).update(rates_content(self._watch.rates))
-        self.query_one("#past", Static).update(past_content(past))
+        self._show("current", current_content(self._watch.view))
+        self._show("rates", rates_content(self._watch.rates))
+        self._show("past", past_content(past))
+
+    def _show(self, part: str, content: Content) -> None:
+        """Draws a part again only where it has changed: an idle screen is to cost nothing."""
+        if part not in self._shown or not content.is_same(self._shown[part]):
+            self._shown[part] = content
+            self.query_one(f"#{part}", Static).update(content)
 
 
 def current_content(view: EngineView | None) -> Content:
