@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,7 +40,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
                 yield stream
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".ptag-{secrets.token_hex(8)}.tmp")
+        beside = target.with_name(f".ptag-{os.urandom(8).hex()}.tmp")
         try:
             with beside.open("x", encoding="utf-8", newline="\n") as stream:
                 yield stream
@@ -85,6 +85,8 @@ def refuse_photograph(path: Path) -> None:
 def output_error(path: Path, error: OSError) -> StoreError:
     """The error for an output file that cannot be read or written."""
     message = f"{show_path(path)} cannot be written: {error.strerror or error}."
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreError(message, hint="make room on that disk.", reason="disk-full")
     return StoreError(message, hint="check the disk and the folder, or name another file.")
 
 

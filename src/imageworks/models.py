@@ -48,6 +48,10 @@ class Stage(StrEnum):
     DESCRIPTION = "description"
 
 
+VERIFY = "verify"
+"""What outputs call an exchange in which keywords were to be confirmed."""
+
+
 class Origin(StrEnum):
     """Where a keyword comes from."""
 
@@ -291,6 +295,7 @@ class InferenceRequest:
         sample: 0 the first time; raised to get another answer to the same question.
         unusable: Answers to this question that could not be used; the next is asked another way.
         is_interactive: A person waits for the answer.
+        verify: Keywords to confirm or deny, in this order; nothing else is asked then.
     """
 
     path: Path
@@ -303,6 +308,7 @@ class InferenceRequest:
     sample: int = 0
     unusable: int = 0
     is_interactive: bool = False
+    verify: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +316,8 @@ class StageAnswer:
     """One exchange with a model.
 
     Attributes:
-        stages: What was asked in this exchange: one stage, or all in one structured request.
+        stages: What was asked in this exchange: one stage, or all in one structured request; none
+            where keywords were to be confirmed.
         model: The model that answered.
         system: The system prompt as sent.
         user: The user prompt as sent, without the picture.
@@ -323,6 +330,7 @@ class StageAnswer:
         attempts: 1 plus the retries that it took.
         token_logprobs: Tokens with their natural log-probabilities, where the server tells them;
             not kept in the library.
+        longest_stall_s: Longest wait between two pieces of the answer, where it was streamed.
     """
 
     stages: tuple[Stage, ...]
@@ -337,6 +345,12 @@ class StageAnswer:
     is_truncated: bool = False
     attempts: int = 1
     token_logprobs: tuple[tuple[str, float], ...] = ()
+    longest_stall_s: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What was asked, as outputs call it: stages by name, else ``verify``."""
+        return tuple(stage.value for stage in self.stages) or (VERIFY,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 import unicodedata
@@ -17,17 +16,14 @@ _INVISIBLE = f"\u00ad\u2060\ufeff\ufff9\ufffa\ufffb{_BIDI_CONTROLS}"
 KEYWORD_FORBIDDEN = ",;|/<>"
 """Characters that readers of keywords split or nest at (contract, section 7)."""
 _INVISIBLE_CLASS = re.compile(f"[{_INVISIBLE}]")
+_PLANE_ENDS = "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+# Controls (categories Cc: C0, C1, DEL; Cs: lone surrogates), without the line end, and
+# non-characters: U+FDD0..FDEF and the last two of each plane (Unicode 3.4, D14).
+_FORBIDDEN = re.compile(f"[\0-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_PLANE_ENDS}]")
+_TO_SPACES = str.maketrans(dict.fromkeys(KEYWORD_FORBIDDEN, " "))
 _SPACE_RUN = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 # What starts markup inside a table cell (CommonMark 0.31, section 6; GFM tables and math).
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-
-
-def _is_forbidden(character: str) -> bool:
-    code = ord(character)
-    if unicodedata.category(character) in {"Cc", "Cs"}:  # C0, C1, DEL; lone surrogates
-        return True
-    # Non-characters: U+FDD0..FDEF and the last two of each plane (Unicode 3.4, D14).
-    return 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
 
 
 def clean_text(text: str, *, keep_newlines: bool = False) -> str:
@@ -41,8 +37,7 @@ def clean_text(text: str, *, keep_newlines: bool = False) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     text = text.replace("\u2029", "\n").replace("\t", " ")
     text = _INVISIBLE_CLASS.sub("", text)
-    kept = "".join(c if c == "\n" or not _is_forbidden(c) else " " for c in text)
-    kept = unicodedata.normalize("NFC", kept)
+    kept = unicodedata.normalize("NFC", _FORBIDDEN.sub(" ", text))
     lines = [_SPACE_RUN.sub(" ", line).strip() for line in kept.split("\n")]
     if keep_newlines:
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -51,13 +46,16 @@ def clean_text(text: str, *, keep_newlines: bool = False) -> str:
 
 def clean_keyword(text: str) -> str:
     """Text as it may stand in a keyword: one clean line without `KEYWORD_FORBIDDEN`."""
-    return clean_text("".join(" " if c in KEYWORD_FORBIDDEN else c for c in text))
+    return clean_text(text.translate(_TO_SPACES))
 
 
 def fold(text: str) -> str:
     """The form under which two keywords are the same: NFKC, case folded, single spaces."""
+    cleaned = clean_text(text)
+    if cleaned.isascii():
+        return cleaned.casefold()
     # Twice, as compatibility forms can hide capitals (Unicode 16.0, section 3.13.5, D145).
-    folded = unicodedata.normalize("NFKC", clean_text(text).casefold())
+    folded = unicodedata.normalize("NFKC", cleaned.casefold())
     return clean_text(unicodedata.normalize("NFKC", folded.casefold()))
 
 
@@ -76,7 +74,7 @@ def one_line(text: str, *, limit: int = 500) -> str:
 def _visible(character: str) -> str:
     if "\ud800" <= character <= "\udfff":  # a byte that is not UTF-8 in a file name (PEP 383)
         return f"\\x{ord(character) & 0xFF:02x}"
-    if character in _INVISIBLE or character in "\u2028\u2029" or _is_forbidden(character):
+    if character in f"\n\u2028\u2029{_INVISIBLE}" or _FORBIDDEN.match(character):
         code = ord(character)
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
     return character
@@ -98,4 +96,6 @@ def escape_markdown(text: str, *, limit: int = 2000) -> str:
 
 def escape_html(text: str, *, limit: int = 10_000) -> str:
     """Text for HTML content and quoted attributes."""
+    import html  # noqa: PLC0415  # for contact sheets only; brings a table of all entities
+
     return html.escape(one_line(clean_text(text), limit=limit), quote=True)

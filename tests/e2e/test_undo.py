@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from imageworks.paths import app_paths
+from imageworks.store.library import Library
 from tests.e2e.conftest import make_photos, ptag
 from tests.support.openai_server import MODEL, OpenAIServer
 
@@ -104,6 +106,18 @@ def test_only_our_changes_go_when_another_program_wrote_since(written):
     assert "My own title" in shown
     assert "It floats" not in shown
     assert "Rating" in shown
+
+
+def test_an_undo_that_was_cut_off_is_gone_on_with_and_counted(written):
+    folder, before, _ = written
+    library = Library(app_paths().library)
+    library.journal.request_undo(library.journal.undoable()[:3])
+    library.close()
+
+    result = ptag("undo", folder / "photos", cwd=folder)
+
+    assert "7 undone, 0 failed" in result.stdout
+    assert digests(folder / "photos") == before
 
 
 def test_the_last_writes_are_listed_and_undone_newest_first(written):

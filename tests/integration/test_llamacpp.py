@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import random
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,11 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.service import EngineService
 from imageworks.infer.chat import ChatEngine
 from imageworks.infer.profiles import ProfileBook
-from imageworks.models import InferenceRequest
+from imageworks.models import InferenceRequest, InferenceResult, Keyword
 from imageworks.paths import app_paths
 from imageworks.store.library import Library
 from imageworks.suggest.builder import build_suggestion
+from imageworks.suggest.verification import read_verdicts
 from tests.support.toy_world import scene
 
 CHECKOUT = Path(__file__).parents[2]
@@ -136,3 +139,57 @@ async def test_a_restarted_server_costs_no_image(tmp_path, server):
 
     assert server.starts == 2
     assert summary.counts == {"suggested": 40}
+
+
+async def test_keywords_are_verified_by_a_real_model_out_of_its_cache(server):
+    engine = ChatEngine(config_for(server), ProfileBook().get("careful"))
+    assert (await engine.preflight())[-1].is_ok
+    hostile = ('say "no"', "back\\slash", "Möwe", "a{b}[c]")
+
+    for jpeg, truth in scenes(4):
+        request = InferenceRequest(Path("a.jpg"), jpeg)
+        first = (await engine.infer(request)).answers[0]
+        keywords = build_suggestion(
+            InferenceResult((first,)), max_keywords=15
+        ).tags.keywords + tuple(map(Keyword, hostile))
+        names = tuple(keyword.text for keyword in keywords)
+        (told,) = (await engine.infer(replace(request, verify=names))).answers
+        found = read_verdicts(keywords, told)
+
+        assert tuple(json.loads(told.text)) == names, truth
+        assert not told.is_truncated
+        assert found.unanswered == 0
+        assert all(0 <= (keyword.score or 0.0) <= 1 for keyword in found.keywords)
+        assert None not in {keyword.score for keyword in found.keywords}
+    await engine.aclose()
+
+
+async def test_a_careful_run_against_a_real_server_verifies_every_image(tmp_path, server):
+    (tmp_path / "photos").mkdir()
+    for number, (jpeg, _) in enumerate(scenes(6)):
+        (tmp_path / "photos" / f"scene-{number:02}.jpg").write_bytes(jpeg)
+    library = Library(tmp_path / "library.sqlite3")
+    config = config_for(
+        server,
+        prompt_profile="careful",
+        input_paths=(tmp_path / "photos",),
+        review_later=True,
+        output_jsonl=tmp_path / "results.jsonl",
+        summary_path=tmp_path / "summary.md",
+        metrics_path=tmp_path / "metrics.json",
+    )
+
+    service = EngineService(library, app_paths())
+    await service.start()
+    summary = await service.do_run(library.runs.create("batch", config.to_json()), config)
+    await service.aclose()
+    library.close()
+
+    assert summary.counts == {"suggested": 6}
+    records = [json.loads(line) for line in config.output_jsonl.read_text().splitlines()]
+    verified = [record for record in records if "verify" in record["responses"]]
+    for record in verified:
+        verdicts = json.loads(record["responses"]["verify"])
+        kept = [keyword["keyword"] for keyword in record["keywords"]]
+        assert kept == [text for text, is_true in verdicts.items() if is_true]
+    assert len(verified) == sum(bool(record["responses"].get("verify")) for record in records) >= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -101,6 +102,25 @@ async def test_an_answer_that_cannot_be_used_is_asked_for_another_way(tmp_path, 
     assert (first.body["seed"], first.user) != (second.body["seed"], second.user)
     tags, _ = current(library)
     assert tags.caption == default_tags(second.image)["caption"]
+
+
+@pytest.mark.parametrize(("backend", "is_streamed"), [("llamacpp", True), ("vllm", False)])
+async def test_first_tokens_and_stalls_of_streams_reach_the_outputs(
+    tmp_path, library, backend, is_streamed
+):
+    make_photos(tmp_path / "photos", 3)
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, preflight=False, backend=backend)
+        await run_once(library, config)
+
+    metrics = json.loads(config.metrics_path.read_text())["last"]
+    lines = [json.loads(line) for line in config.output_jsonl.read_text().splitlines()]
+    assert len(lines) == 3
+    assert metrics["ttft"]["count"] == metrics["stall"]["count"] == 3 * is_streamed
+    for timing in (line["timing"] for line in lines):
+        assert {"ttft_s", "stall_s"} <= timing.keys() or not is_streamed
+        assert timing.get("stall_s", 0) <= metrics["stall"]["max"] + 1e-6
+        assert timing.get("ttft_s", 0) + timing.get("stall_s", 0) <= timing["structured"]
 
 
 async def test_the_richest_of_bad_answers_is_kept(tmp_path, library):

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -66,13 +67,21 @@ class AskedRequest:
 
     @property
     def stage(self) -> str:
-        """``all``, ``caption``, ``keywords`` or ``description``, guessed from the question."""
+        """``all``, ``caption``, ``keywords``, ``description`` or ``verify``, by the question."""
         prompt = self.user.lower()
+        if "is each of these keywords clearly true" in prompt:
+            return "verify"
         if self.is_structured or "json" in prompt:
             return "all"
         if "keyword" in prompt:
             return "keywords"
         return "description" if "sentence" in prompt and "describe" in prompt else "caption"
+
+    @property
+    def keywords_to_verify(self) -> list[str]:
+        """The keywords that are to be confirmed, as the prompt lists them."""
+        lists = re.findall(r"\[.*\]", self.user) if self.stage == "verify" else []
+        return [str(keyword) for keyword in json.loads(lists[0])] if lists else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,8 @@ def default_script(request: AskedRequest) -> str | dict[str, Any]:
             return tags
         case "keywords":
             return ", ".join(tags["keywords"])
+        case "verify":
+            return dict.fromkeys(request.keywords_to_verify, True)
         case stage:
             return str(tags[stage])
 

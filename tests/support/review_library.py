@@ -16,6 +16,8 @@ from imageworks.models import (
     ImageState,
     Keyword,
     PreparedImage,
+    Stage,
+    StageAnswer,
     Suggestion,
     Tags,
 )
@@ -85,7 +87,10 @@ class ReviewLibrary:
         *,
         existing: ExistingMetadata | None = None,
         notes: tuple[str, ...] = (),
+        stages: tuple[Stage, ...] = (),
     ) -> None:
+        """A suggestion, as the answer to having asked for these stages in one exchange."""
+        answers = (StageAnswer(stages, "Tiny-VL", "", "", "", 0.1),) if stages else ()
         self.library.suggestions.record(
             image_id,
             self.run.id,
@@ -98,6 +103,7 @@ class ReviewLibrary:
                 models={"caption": "Tiny-VL", "keywords": "Tiny-VL"},
                 prompt_profile="default",
                 existing=existing or ExistingMetadata(),
+                answers=answers,
             ),
         )
 

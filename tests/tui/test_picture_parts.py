@@ -187,6 +187,8 @@ async def test_terminal_that_stops_answering_holds_nothing_up_for_ever(
         await line.link.send("x" * 5000)
         await line.link.send("x" * 5000)
 
+    assert line.sent[-4::2] == ["x" * 5000] * 2
+
 
 async def test_output_that_the_system_does_not_take_is_waited_for() -> None:
     looks = iter([True, True, False])

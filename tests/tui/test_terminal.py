@@ -63,9 +63,20 @@ def test_cell_size_also_comes_from_the_text_area_or_the_driver(
     assert parse_answer(b"\x1b[?4c", window_cell=(8, 16)) == Graphics(Renderer.SIXEL, 8, 16)
 
 
-@given(st.binary(max_size=200))
+ANSWER_PARTS = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from([KITTY, SIXEL, b"\x1b[6;0;0t", b"\x1b[6;18;", b"\x1b[4;600;1000t", b"\x1b[?"]),
+)
+
+
+@given(st.lists(ANSWER_PARTS, max_size=6).map(b"".join))
 def test_any_answer_is_taken(answer: bytes) -> None:
-    parse_answer(answer)
+    """Pictures only where the terminal told how large a cell is, and no more typed than came."""
+    found = parse_answer(answer)
+
+    assert min(found.cell_width_px, found.cell_height_px) > 0
+    assert found.renderer is Renderer.HALF or b"\x1b[6;" in answer or b"\x1b[4;" in answer
+    assert len(found.typed_ahead.encode()) <= len(answer)
 
 
 @given(st.text("abj/?[{é€ 7;c\r", max_size=12), st.text("abj/é 7", max_size=12))

@@ -41,7 +41,7 @@ RUN = RunRow(
 
 
 def view_of(status: str = "running", **totals: Any) -> EngineView:
-    run = replace(RUN, status=status, totals=totals)
+    run = RUN._replace(status=status, totals=totals)
     return EngineView(is_alive=True, activity="", batch=run, waiting=0, unwritten=0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from html.parser import HTMLParser
 
@@ -40,6 +41,20 @@ def test_clean_text_with_newlines_is_idempotent_and_keeps_no_other_control(text)
     assert clean_text(cleaned, keep_newlines=True) == cleaned
     assert not any(unicodedata.category(c) == "Cc" for c in cleaned if c != "\n")
     assert "\n\n\n" not in cleaned
+
+
+def test_controls_surrogates_and_non_characters_go_and_no_other_character_with_them():
+    def is_forbidden(code):
+        is_end_of_plane = code & 0xFFFE == 0xFFFE
+        is_none = 0xFDD0 <= code <= 0xFDEF or is_end_of_plane
+        return is_none or unicodedata.category(chr(code)) in {"Cc", "Cs"}
+
+    forbidden = {code for code in range(sys.maxunicode + 1) if is_forbidden(code)}
+    beside = {code + step for code in forbidden for step in (-1, 1)} - forbidden
+    beside &= set(range(sys.maxunicode + 1))
+
+    assert {clean_text(f"a{chr(code)}b") for code in forbidden} == {"a b"}
+    assert [code for code in beside if one_line(chr(code)) != chr(code)] == []
 
 
 @given(ANY_TEXT)

@@ -23,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Writes JSONL, Markdown summary and contact sheet of one run."""
     from imageworks.engine import reporting  # noqa: PLC0415  # only when needed
-    from imageworks.engine.morning import morning_after, note_seen  # noqa: PLC0415
+    from imageworks.engine.morning import morning_after  # noqa: PLC0415
     from imageworks.engine.morning_text import morning_lines  # noqa: PLC0415
+    from imageworks.engine.told import note_seen  # noqa: PLC0415
     from imageworks.store.library import Library  # noqa: PLC0415
 
     library = Library(context.library_path)

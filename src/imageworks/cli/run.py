@@ -74,7 +74,7 @@ def run(context: Context) -> int:
         raise UsageError(message, hint="name one: ptag run --input FOLDER.")
     config = replace(context.config, input_paths=check_inputs(folders))
     config = with_registry_file(config, context)
-    library = Library(context.library_path)
+    library = Library(context.library_path, mapped_bytes=0)
     try:
         batch = Batch(library, config, context)
         return batch.run()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imageworks.errors import PhotoError, TransientBackendError
     from imageworks.models import ExistingMetadata, PreparedImage
     from imageworks.store.library import Library
-    from imageworks.store.records import ImageRow, StoredSuggestion, WorkItem
+    from imageworks.store.records import Standing, StoredSuggestion, WorkItem
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Keeper:
 
     def reuse(self, item: WorkItem, prepared: PreparedImage, existing: ExistingMetadata) -> bool:
         """Uses what was asked before about the same picture in the same way, if it was."""
-        row = self._library.images.get(item.image_id)
+        row = self._library.images.standing(item.image_id)
         if row is None:
             return False
         asked = self._asked_before(row, prepared)
@@ -126,10 +126,48 @@ class Keeper:
             return True
         if asked is None:
             return False
-        self._copy(item, asked, existing)
+        note = "the same picture was asked about before"
+        self.keep(item, _copied(asked, prepared, existing, note=note))
         return True
 
-    def _asked_before(self, row: ImageRow, prepared: PreparedImage) -> StoredSuggestion | None:
+    def share(self, item: WorkItem, prepared: PreparedImage, existing: ExistingMetadata) -> bool:
+        """Gives a RAW what was answered about the JPEG whose card it shares, if anything was.
+
+        A person's decision about the card is one about the RAW, whenever that was found.
+        """
+        lead_id = self._library.kinship.lead(item.image_id)
+        lead = None if lead_id is None else self._library.images.standing(lead_id)
+        if lead is None or lead.suggestion_id is None:
+            return False
+        asked = self._library.suggestions.get(lead.suggestion_id)
+        if asked is None or unhinted(asked.fingerprint) != self._fingerprint:
+            return False
+        new = _copied(asked, prepared, existing, note="the JPEG beside it was asked about")
+        own = self._library.images.standing(item.image_id)
+        if own is not None and self._is_by_person(own.decision_id):
+            self._settle_as_it_was(item)
+        elif self._is_by_person(lead.decision_id) and not self._config.dry_run:
+            self._decide_like(lead.decision_id or 0, item, new)
+        else:
+            self.keep(item, new)
+        return True
+
+    def _is_by_person(self, decision_id: int | None) -> bool:
+        mark = self._library.decisions.mark(decision_id)
+        return mark is not None and mark.by == "person"
+
+    def _decide_like(self, decision_id: int, item: WorkItem, new: NewSuggestion) -> None:
+        made = self._library.decisions.made(decision_id)
+        with self._library.transaction(is_durable=True):
+            self._library.suggestions.record(item.image_id, item.run_id, new)
+            self._library.decisions.decide(
+                item.image_id, item.run_id, made.kind, by="person", choice=made.choice
+            )
+            if made.kind is not DecisionKind.ACCEPT:
+                state = self._library.images.restore_state(item.image_id)
+                self._library.outcomes.record(item.run_id, item.image_id, state)
+
+    def _asked_before(self, row: Standing, prepared: PreparedImage) -> StoredSuggestion | None:
         """The image's own suggestion, hinted or not, else another's about the same picture."""
         own = self._library.suggestions.get(row.suggestion_id) if row.suggestion_id else None
         if (
@@ -140,7 +178,7 @@ class Keeper:
             return own
         return self._library.suggestions.find_asked(prepared.content_id, self._fingerprint)
 
-    def _is_settled_by_person(self, row: ImageRow, prepared: PreparedImage) -> bool:
+    def _is_settled_by_person(self, row: Standing, prepared: PreparedImage) -> bool:
         mark = self._library.decisions.mark(row.decision_id)
         if mark is None or mark.by != "person" or row.suggestion_id is None:
             return False
@@ -157,17 +195,19 @@ class Keeper:
                     item.run_id, item.image_id, state, note="unchanged since it was decided"
                 )
 
-    def _copy(self, item: WorkItem, asked: StoredSuggestion, existing: ExistingMetadata) -> None:
-        note = "the same picture was asked about before"
-        notes = tuple(dict.fromkeys((*asked.suggestion.notes, note)))
-        new = NewSuggestion(
-            suggestion=replace(asked.suggestion, notes=notes),
-            content_id=asked.content_id,
-            fingerprint=asked.fingerprint,
-            backend=asked.backend,
-            base_url=asked.base_url,
-            models=asked.models,
-            prompt_profile=asked.prompt_profile,
-            existing=existing,
-        )
-        self.keep(item, new)
+
+def _copied(
+    asked: StoredSuggestion, prepared: PreparedImage, existing: ExistingMetadata, *, note: str
+) -> NewSuggestion:
+    """An earlier suggestion as one for this picture, which no request was made for."""
+    notes = tuple(dict.fromkeys((*asked.suggestion.notes, note)))
+    return NewSuggestion(
+        suggestion=replace(asked.suggestion, notes=notes),
+        content_id=prepared.content_id,
+        fingerprint=asked.fingerprint,
+        backend=asked.backend,
+        base_url=asked.base_url,
+        models=asked.models,
+        prompt_profile=asked.prompt_profile,
+        existing=existing,
+    )

@@ -24,8 +24,7 @@ def morning_lines(morning: MorningAfter) -> list[str]:
         for reason, count in morning.failures.items()
     ]
     lines += [
-        f"  {show_path(row.path)}: {one_line(row.trouble, limit=200)}"
-        for row in morning.failed
+        f"  {show_path(row.path)}: {one_line(row.trouble, limit=200)}" for row in morning.failed
     ]
     if morning.failures:
         lines.append("Try them again with: ptag run --retry-failed [KIND]")

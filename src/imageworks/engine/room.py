@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, TypeVar
 
 from imageworks.errors import StoreError
 from imageworks.text import show_path
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 PASSING_REASONS = frozenset({"disk-full", "locked"})
 """Reasons of a `StoreError` that end by themselves or by a person's making room."""
+
+_Result = TypeVar("_Result")
 
 _ROOM = "room"
 _LEAST_FREE_BYTES = 48_000_000
@@ -60,6 +63,7 @@ class RoomGuard:
     def watch(self, folders: Iterable[tuple[Path, str]]) -> None:
         """Watches these folders, each with a word for what is in it, beside those before."""
         self._folders.update(folders)
+        self.look()
 
     async def run(self) -> None:
         """Looks until cancelled."""
@@ -81,6 +85,38 @@ class RoomGuard:
         self._is_short = False
         if self._hold.lift(_ROOM):
             logger.warning("There is room again; asking goes on.")
+
+
+async def through_full_disks(
+    library: Library,
+    work: Callable[[], Awaitable[_Result]],
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> _Result:
+    """What ``work`` returns; begun anew, after a wait, whenever a full disk or a lock ended it.
+
+    Args:
+        library: Has to be writable before work goes on.
+        work: Can be begun again at any point.
+        sleep: Waits some seconds.
+
+    Raises:
+        StoreError: Library or output cannot be written, for a reason that does not pass.
+    """
+    pause_s = _FIRST_PROBE_S
+    while True:
+        begun_s = time.monotonic()
+        try:
+            return await work()
+        except StoreError as error:
+            if error.reason not in PASSING_REASONS:
+                raise
+            logger.warning("%s All waits for it.", error)
+        if time.monotonic() - begun_s > _LONGEST_PROBE_S:
+            pause_s = _FIRST_PROBE_S
+        await sleep(pause_s)  # an output may be what has no room
+        pause_s = min(2 * pause_s, _LONGEST_PROBE_S)
+        await until_writable(library, sleep=sleep)
 
 
 async def until_writable(

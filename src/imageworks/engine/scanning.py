@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 _BATCH_FILES = 2000
 _BATCH_TIME_S = 0.05
 _INSPECT_AT_ONCE = 64
+_PAIRED_AT_ONCE = 1000
 
 
 async def walked(
@@ -165,6 +166,8 @@ class RunScan:
                     for listing in batch
                     for image_id in self._folder(listing, is_redo=is_redo, limit=limit)
                 ]
+                while self._library.kinship.pair_new(_PAIRED_AT_ONCE)[1]:
+                    pass
                 self._library.queue.add(self._run.id, to_ask, is_redo=is_redo)
             if stop.is_set() or (limit is not None and self.planned >= limit):
                 return

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.config import PersonalTaggerConfig
@@ -22,7 +20,6 @@ from imageworks.engine.scanning import LibraryScan
 from imageworks.engine.writing import WriteLoop, write_settings
 from imageworks.errors import ImageworksError, LibraryBusyError, StoreError
 from imageworks.metadata.process import MetadataProcess
-from imageworks.metadata.replace import sweep_leftovers
 from imageworks.prepare.cache import PreviewCache
 from imageworks.prepare.processes import ImageProcesses
 from imageworks.store.session import SUGGESTION_WISH, SuggestionWish
@@ -86,9 +83,6 @@ class EngineService:
         await asyncio.to_thread(claim_lease, self._library)
         interrupted = self._library.queue.release_interrupted()
         self._library.runs.take_over_orphans()
-        for folder in self._library.decisions.intended_folders():
-            for leftover in sweep_leftovers(Path(os.fsdecode(folder))):
-                logger.info("Removed %s, left by a write that was cut off.", leftover)
         await self._writes.recover()
         if interrupted:
             logger.info("Going on with %d images that were under way.", interrupted)

@@ -29,6 +29,9 @@ async def undo_write(
 ) -> None:
     """Undoes one write and says so in the journal; a failure is said there as well.
 
+    Raises:
+        MetadataError: ``disk-full``: it is to be tried again, once there is room.
+
     Args:
         library: The library.
         entry: The write.
@@ -38,6 +41,8 @@ async def undo_write(
     try:
         note = await _undo(entry, config, process)
     except MetadataError as error:
+        if error.reason == "disk-full":
+            raise
         logger.warning("%s", error)
         library.journal.record_undo_failed(entry, str(error))
         return
@@ -65,13 +70,17 @@ async def _undo(entry: JournalEntry, config: PersonalTaggerConfig, process: Meta
 async def present_metadata(path: Path, process: MetadataProcess) -> ExistingMetadata | None:
     """What a file says now, to compare the next edit with; None when it cannot be read.
 
-    The write itself is done by then: the next one asks the person where it finds a difference.
+    The write itself is done by then: the next one asks the person where it finds a difference. So
+    a process that was killed meanwhile gets a second try, lest they hear of another program.
     """
-    try:
-        return await process.read(path)
-    except MetadataError as error:
-        logger.warning("%s", error)
-        return None
+    for is_last in (False, True):
+        try:
+            return await process.read(path)
+        except MetadataError as error:
+            logger.warning("%s", error)
+            if is_last or error.reason != "metadata-crash":
+                break
+    return None
 
 
 def gentle_request(

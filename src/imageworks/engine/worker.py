@@ -17,9 +17,9 @@ from pathlib import Path
 
 from imageworks.config import ENVIRONMENT_PREFIX
 from imageworks.engine.lease import FileLock, engine_lock, is_screen_open
-from imageworks.engine.room import PASSING_REASONS, until_writable
+from imageworks.engine.room import through_full_disks
 from imageworks.engine.service import EngineService
-from imageworks.errors import ImageworksError, StoreError
+from imageworks.errors import ImageworksError
 from imageworks.logs import log_level, log_to_file
 from imageworks.paths import app_paths
 from imageworks.store.library import Library
@@ -41,26 +41,29 @@ async def serve_on(library: Library, *, api_key: str) -> None:
     Raises:
         StoreError: The library cannot be used, for a reason that does not pass.
     """
-    while True:
-        try:
-            await serve(library, api_key=api_key)
-        except StoreError as error:
-            if error.reason not in PASSING_REASONS:
-                raise
-            logger.warning("The engine waits: %s", error)
-            await until_writable(library)
-        else:
-            return
+    stop = asyncio.Event()
+
+    async def serve_unless_told_to_end() -> None:
+        if not stop.is_set():
+            await serve(library, api_key=api_key, stop=stop)
+
+    await through_full_disks(library, serve_unless_told_to_end)
 
 
-async def serve(library: Library, *, api_key: str, linger_s: float = _LINGER_S) -> None:
+async def serve(
+    library: Library,
+    *,
+    api_key: str,
+    linger_s: float = _LINGER_S,
+    stop: asyncio.Event | None = None,
+) -> None:
     """Works until nothing is left to do and no screen has been open for a while.
 
     Raises:
         LibraryBusyError: An engine on another machine works on this library.
     """
     service = EngineService(library, app_paths(), api_key=api_key)
-    stop = asyncio.Event()
+    stop = stop or asyncio.Event()
 
     def end() -> None:
         stop.set()
@@ -115,7 +118,7 @@ def main() -> int:
         return 0
     os.nice(_NICENESS)
     api_key = os.environ.get(f"{ENVIRONMENT_PREFIX}API_KEY", "EMPTY")
-    library = Library(library_path)
+    library = Library(library_path, mapped_bytes=0)
     logger.info("Engine %d works on %s.", os.getpid(), show_path(library_path))
     try:
         asyncio.run(serve_on(library, api_key=api_key))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.undoing import present_metadata, undo_write
 from imageworks.errors import MetadataError
 from imageworks.metadata.process import MetadataProcess
-from imageworks.metadata.restore import UndoState, undo_state
+from imageworks.metadata.replace import mirrored, sweep_leftovers
+from imageworks.metadata.restore import UndoState, await_writer, undo_state
 from imageworks.models import (
     ExistingMetadata,
     ImageState,
@@ -21,11 +24,12 @@ from imageworks.models import (
     WriteOutcome,
     WriteRequest,
 )
+from imageworks.paths import app_paths
 from imageworks.review.merge import current_texts
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from imageworks.store.library import Library
     from imageworks.store.records import PendingWrite
@@ -83,12 +87,9 @@ class WriteLoop:
 
         What was journalled as intended and is on the disk is written; all else is done again.
         """
+        await asyncio.to_thread(sweep_folders, self._touched_folders())
         for entry in self._library.journal.intents():
-            try:
-                state = await asyncio.to_thread(undo_state, entry.undo)
-            except MetadataError as error:
-                logger.warning("%s", error)
-                state = UndoState.CHANGED
+            state = await _state_on_disk(entry.undo, awaits_writer=True)
             if state is UndoState.AFTER:
                 present = await present_metadata(entry.path, self._settings_of(entry.run_id)[1])
                 with self._library.transaction(is_durable=True):
@@ -105,13 +106,25 @@ class WriteLoop:
                 self._library.journal.drop_intents(entry.decision_id)
         self._library.decisions.reopen_interrupted()
 
+    def _touched_folders(self) -> set[Path]:
+        """Where a write or an undo that was cut off may have left a temporary file."""
+        folders = {Path(os.fsdecode(f)) for f in self._library.decisions.intended_folders()}
+        begun = {Path(os.path.realpath(path)).parent for path in self._library.journal.begun()}
+        originals = app_paths().originals_dir
+        return {*folders, *begun, *(mirrored(folder, originals) for folder in begun)}
+
     async def undo_due(self) -> int:
         """Undoes all that is to be undone now; how many writes there were."""
         count = 0
         async with self._is_writing:
-            while not self._is_ending and (entry := self._library.journal.next_undo()):
+            while self._may_write() and (entry := self._library.journal.next_undo()):
                 config, process = self._settings_of(entry.run_id)
-                await undo_write(self._library, entry, config, process)
+                try:
+                    await undo_write(self._library, entry, config, process)
+                except MetadataError as error:
+                    self._note_full_disk(entry.path, error)
+                    break
+                self.trouble = ""
                 count += 1
         return count
 
@@ -139,28 +152,19 @@ class WriteLoop:
 
     async def _write(self, write: PendingWrite) -> None:
         config, process = self._settings_of(write.run_id)
+        intended: list[WriteOutcome] = []
 
         def announce(intent: WriteOutcome) -> None:
             self._library.journal.intend(write, intent)
+            intended.append(intent)
 
         try:
             outcome = await process.write(write_request(write, config), announce)
         except MetadataError as error:
-            if error.reason == "conflict":
-                await self._ask_again(write, process, error)
+            done = await self._end_early(write, process, error, intended)
+            if done is None:
                 return
-            if error.reason == "disk-full":
-                self._wait_for_room(write, error)
-                return
-            logger.warning("%s", error)
-            with self._library.transaction():
-                self._library.decisions.record_write_failed(
-                    write, reason=error.reason, reason_text=str(error)
-                )
-                self._library.outcomes.record(
-                    write.run_id, write.image_id, ImageState.FAILED, reason=error.reason
-                )
-            return
+            outcome = done
         present = outcome.before
         if outcome.is_changed:
             present = await present_metadata(write.path, process) or present
@@ -171,20 +175,64 @@ class WriteLoop:
             self._library.images.record_rewritten(write.image_id, write.path)
             self._library.outcomes.record(write.run_id, write.image_id, ImageState.WRITTEN)
 
+    async def _end_early(
+        self,
+        write: PendingWrite,
+        process: MetadataProcess,
+        error: MetadataError,
+        intended: list[WriteOutcome],
+    ) -> WriteOutcome | None:
+        """What an error left: the write, where it is on the disk in spite of it; else None.
+
+        A process that dies with its answer on its lips has written the file all the same.
+        """
+        state = await _state_on_disk(intended[-1].undo) if intended else UndoState.BEFORE
+        if state is UndoState.AFTER:
+            logger.warning("%s It is written as accepted, though.", error.message)
+            return intended[-1]
+        if error.reason == "conflict":
+            await self._ask_again(write, process, error)
+        elif error.reason == "disk-full":
+            self._wait_for_room(write, error)
+        else:
+            self._record_failed(write, error, is_half_done=state is UndoState.HALF)
+        return None
+
+    def _record_failed(
+        self, write: PendingWrite, error: MetadataError, *, is_half_done: bool = False
+    ) -> None:
+        logger.warning("%s", error)
+        with self._library.transaction():
+            if is_half_done:  # kept, so that an undo takes back the half that was done, too
+                self._library.journal.keep_intents(write.decision_id)
+            self._library.decisions.record_write_failed(
+                write, reason=error.reason, reason_text=str(error)
+            )
+            self._library.outcomes.record(
+                write.run_id, write.image_id, ImageState.FAILED, reason=error.reason
+            )
+
     def _wait_for_room(self, write: PendingWrite, error: MetadataError) -> None:
         """Puts a write back to where it was, to be tried again in a while."""
-        if not self.trouble:
-            logger.warning("%s Writing waits for room.", error)
-        self.trouble = f"the disk of {show_path(write.path.parent)} is full; writing waits for room"
-        self._retry_at_s = time.monotonic() + _ROOM_LOOK_S
+        self._note_full_disk(write.path, error)
         self._library.journal.drop_intents(write.decision_id)
         self._library.decisions.reopen_interrupted()
+
+    def _note_full_disk(self, path: Path, error: MetadataError) -> None:
+        if not self.trouble:
+            logger.warning("%s Writing waits for room.", error)
+        self.trouble = f"the disk of {show_path(path.parent)} is full; writing waits for room"
+        self._retry_at_s = time.monotonic() + _ROOM_LOOK_S
 
     async def _ask_again(
         self, write: PendingWrite, process: MetadataProcess, error: MetadataError
     ) -> None:
         """Puts a field that file and person both changed before the reviewer, with their text."""
-        present = await process.read(write.path)
+        try:
+            present = await process.read(write.path)
+        except MetadataError as unread:
+            self._record_failed(write, unread)
+            return
         self._library.decisions.record_conflict(write, present, reason_text=str(error))
         logger.info("%s", error)
 
@@ -197,6 +245,29 @@ class WriteLoop:
         if key not in self._processes:
             self._processes[key] = self._start_process(config)
         return config, self._processes[key]
+
+
+def sweep_folders(folders: Iterable[Path]) -> None:
+    """Removes temporary files whose process is gone from those folders that are there."""
+    for folder in filter(Path.is_dir, folders):
+        for leftover in sweep_leftovers(folder):
+            logger.info("Removed %s, left by a write that was cut off.", show_path(leftover))
+
+
+async def _state_on_disk(undo: bytes, *, awaits_writer: bool = False) -> UndoState:
+    """How a write's files stand; as changed where that cannot be told.
+
+    Args:
+        undo: The journal's record of the write.
+        awaits_writer: The process that was to do it may still be about to: its engine was killed.
+    """
+    try:
+        if awaits_writer:
+            await asyncio.to_thread(await_writer, undo)
+        return await asyncio.to_thread(undo_state, undo)
+    except MetadataError as error:
+        logger.warning("%s", error)
+        return UndoState.CHANGED
 
 
 def write_settings(config: PersonalTaggerConfig) -> PersonalTaggerConfig:

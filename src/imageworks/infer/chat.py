@@ -60,6 +60,9 @@ class _Question:
         is_interactive: Likewise.
         schema: JSON schema of the answer; None asks for plain text.
         is_compact: The answer leaves no room for blanks, where the server can be told so.
+        pattern: Regular expression of the answer without such room.
+        grammar: Grammar of such an answer, for servers that take one.
+        sampling: How to choose tokens; None as the settings say.
     """
 
     stages: tuple[Stage, ...]
@@ -71,6 +74,14 @@ class _Question:
     is_interactive: bool = False
     schema: dict[str, Any] | None = None
     is_compact: bool = False
+    pattern: str = ""
+    grammar: str = ""
+    sampling: Sampling | None = None
+
+    @property
+    def verifies(self) -> bool:
+        """Whether it asks for yes or no to a schema of its own, made of a model's words."""
+        return not self.stages and self.schema is not None
 
     def without_blanks(self, dialect: Dialect) -> _Question:
         """The question after an answer that ran full of blanks.
@@ -136,6 +147,7 @@ class ChatEngine(BaseInferenceEngine):
                 thinking_off=traits.thinking_off,
                 has_logprobs=traits.has_logprobs,
                 has_pattern=traits.has_pattern,
+                has_grammar=traits.has_grammar,
             ),
             hint=traits.concurrency,
             ceiling=config.max_workers,
@@ -159,6 +171,11 @@ class ChatEngine(BaseInferenceEngine):
     def keyword_samples(self) -> int:
         """As the profile says."""
         return self._profile.keyword_samples
+
+    @property
+    def verifies_keywords(self) -> bool:
+        """As the profile says."""
+        return bool(self._profile.verify)
 
     def fingerprint(self) -> str:
         """Digest of models, prompts, sampling, language and context; the address does not count."""
@@ -293,12 +310,16 @@ class ChatEngine(BaseInferenceEngine):
     async def infer(self, request: InferenceRequest) -> InferenceResult:
         """The answers about one picture, in one exchange or one for each stage.
 
+        Keywords are confirmed in one exchange, too, behind the same picture.
+
         Raises:
             AnswerError: This picture got no usable answer; others may.
             TransientBackendError: The server does not answer now and the retries are used up.
             BackendError: The server cannot be used for this run.
         """
         picture = encode_picture(request.jpeg)
+        if request.verify:
+            return self._result(request, await self._ask_verdicts(request, picture))
         if self._asks_all_at_once(request):
             answered = await self._ask_all(request, picture)
             if answered is not None:
@@ -328,6 +349,7 @@ class ChatEngine(BaseInferenceEngine):
             unusable=request.unusable,
             is_interactive=request.is_interactive,
             schema=self._writer.answer_schema(),
+            pattern=self._writer.answer_pattern(),
         )
         answered = await self._ask(question)
         if "{" in answered.answer.text:
@@ -349,16 +371,45 @@ class ChatEngine(BaseInferenceEngine):
             sample=request.sample,
             unusable=request.unusable,
             is_interactive=request.is_interactive,
+            sampling=self._sampling_of(stage, request),
+        )
+        return await self._ask(question)
+
+    def _sampling_of(self, stage: Stage, request: InferenceRequest) -> Sampling | None:
+        """A short limit for the first answer to what a person waits for; None as the settings say.
+
+        A thinking model may need more, and gets it when it is asked another way.
+        """
+        if not _is_short(request):
+            return None
+        most = min(self._sampling.max_tokens, self._writer.short_tokens(stage))
+        return replace(self._sampling, max_tokens=most)
+
+    async def _ask_verdicts(self, request: InferenceRequest, picture: bytes) -> _Answered:
+        """Yes or no to each keyword; the likeliest word counts, whatever the settings say."""
+        keywords = request.verify
+        most = min(self._sampling.max_tokens, self._writer.verdict_tokens(keywords))
+        question = _Question(
+            stages=(),
+            model=self._models[Stage.KEYWORDS],
+            prompt=self._writer.for_verification(keywords),
+            picture=picture,
+            is_interactive=request.is_interactive,
+            schema=self._writer.verdict_schema(keywords),
+            pattern=self._writer.verdict_pattern(keywords),
+            grammar=self._writer.verdict_grammar(keywords),
+            sampling=replace(self._sampling, max_tokens=most, temperature=0.0),
         )
         return await self._ask(question)
 
     async def _ask(self, question: _Question) -> _Answered:
         asked = question
+        sampling_asked = question.sampling or self._sampling
 
         async def once(resample: int) -> tuple[ChatExchange, Lane, str]:
             nonlocal asked
             now_asked = asked
-            sampling = self._sampling.for_try(question.sample, question.unusable + resample)
+            sampling = sampling_asked.for_try(question.sample, question.unusable + resample)
             exchange, lane = await self._courier.deliver(
                 lambda lane: self._exchange(lane, now_asked, sampling),
                 is_interactive=question.is_interactive,
@@ -383,6 +434,7 @@ class ChatEngine(BaseInferenceEngine):
             text=text,
             duration_s=exchange.duration_s,
             ttft_s=exchange.ttft_s,
+            longest_stall_s=exchange.longest_stall_s,
             prompt_tokens=response.prompt_tokens,
             completion_tokens=response.completion_tokens,
             is_truncated=response.is_truncated,
@@ -404,6 +456,7 @@ class ChatEngine(BaseInferenceEngine):
                 dialect,
                 schema=question.schema,
                 pattern=self._pattern(question, lane),
+                grammar=question.grammar if question.schema is not None else "",
                 is_streamed=is_streamed,
             )
             try:
@@ -412,12 +465,18 @@ class ChatEngine(BaseInferenceEngine):
                     return await lane.connection.stream_chat(body, most_tokens=most)
                 return await lane.connection.chat(body)
             except AnswerError as error:
-                if error.reason != UNSUPPORTED or not self._simplify(lane, dialect, error.message):
+                if error.reason != UNSUPPORTED:
+                    raise
+                if question.verifies and dialect.loses_schema(error.message):
+                    # The odd keyword is at fault, not the server: all else goes on as before.
+                    question = replace(question, schema=None)
+                elif not self._simplify(lane, dialect, error.message):
                     raise
 
-    def _pattern(self, question: _Question, lane: Lane) -> str:
+    @staticmethod
+    def _pattern(question: _Question, lane: Lane) -> str:
         is_wanted = question.is_compact or lane.runs_into_blanks
-        return self._writer.answer_pattern() if is_wanted and question.schema is not None else ""
+        return question.pattern if is_wanted and question.schema is not None else ""
 
     def _simplify(self, lane: Lane, refused: Dialect, complaint: str) -> bool:
         """Leaves out what the server complained about; False when there is nothing to leave out."""
@@ -435,7 +494,9 @@ class ChatEngine(BaseInferenceEngine):
 
     def _notes(self, request: InferenceRequest, *answers: StageAnswer) -> tuple[str, ...]:
         notes = []
-        if any(answer.is_truncated for answer in answers):
+        cut = [answer for answer in answers if answer.is_truncated]
+        # One cut off at a short limit is asked for in full, not the person for a longer one.
+        if any(len(answer.stages) > 1 or not _is_short(request) for answer in cut):
             limit = self._config.max_new_tokens
             notes.append(
                 f"The answer was cut off at its limit of {limit} tokens; raise --max-new-tokens."
@@ -446,6 +507,11 @@ class ChatEngine(BaseInferenceEngine):
         ):
             notes.append(NOTE_NOT_SEEN)
         return tuple(notes)
+
+
+def _is_short(request: InferenceRequest) -> bool:
+    """Whether answers to single stages are given no more room than they need."""
+    return request.is_interactive and not request.unusable
 
 
 def _ok(probes: tuple[ProbeResult, ...]) -> bool:

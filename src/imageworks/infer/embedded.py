@@ -112,6 +112,11 @@ class EmbeddedEngine(BaseInferenceEngine):
         """How many answers a picture's keywords are taken from."""
         return self._chat.keyword_samples
 
+    @property
+    def verifies_keywords(self) -> bool:
+        """As the profile says."""
+        return self._chat.verifies_keywords
+
     def hold_back(self, *, is_held: bool) -> None:
         """Sends nothing more for the batch, or goes on."""
         self._chat.hold_back(is_held=is_held)

@@ -81,6 +81,11 @@ class BaseInferenceEngine(ABC):
         return 1
 
     @property
+    def verifies_keywords(self) -> bool:
+        """Whether keywords are to be confirmed, yes or no, before they are kept."""
+        return False
+
+    @property
     def waiting(self) -> int:
         """Requests of a batch that wait for leave to be sent; 0 where none ever do."""
         return 0
@@ -100,7 +105,7 @@ class BaseInferenceEngine(ABC):
 
     @abstractmethod
     async def infer(self, request: InferenceRequest) -> InferenceResult:
-        """The answers about one picture.
+        """The answers about one picture; to ``request.verify`` alone where that is not empty.
 
         Raises:
             AnswerError: This picture got no usable answer; others may.

@@ -27,6 +27,7 @@ _SWITCHES = (
     "has_stream_options",
     "has_logprobs",
     "has_pattern",
+    "has_grammar",
 )
 
 

@@ -73,6 +73,7 @@ class Dialect:
         has_stream_options: ``stream_options``, for token counts at the end of a stream.
         has_logprobs: ``logprobs``, the probability of each token.
         has_pattern: ``structured_outputs`` with a regular expression, as vLLM takes it.
+        has_grammar: ``grammar`` in GBNF, as llama.cpp takes it.
     """
 
     thinking_off: tuple[tuple[str, Any], ...] = ()
@@ -82,9 +83,12 @@ class Dialect:
     has_stream_options: bool = True
     has_logprobs: bool = False
     has_pattern: bool = False
+    has_grammar: bool = False
 
     def without(self, complaint: str) -> Dialect | None:  # noqa: PLR0911  # one return a field
         """The dialect that leaves out what a server complains about; None when nothing is left."""
+        if self.has_grammar and "grammar" in complaint.lower():
+            return replace(self, has_grammar=False)
         if self.has_pattern and _PATTERN_WORDS.search(complaint):
             return replace(self, has_pattern=False)
         if self.has_schema and _SCHEMA_WORDS.search(complaint):
@@ -101,6 +105,14 @@ class Dialect:
             return replace(self, has_sampling=False)
         return None
 
+    def loses_schema(self, complaint: str) -> bool:
+        """Whether a complaint leads to going on without schemas or patterns."""
+        simpler = self.without(complaint)
+        return simpler is not None and (simpler.has_schema, simpler.has_pattern) != (
+            self.has_schema,
+            self.has_pattern,
+        )
+
 
 def encode_picture(jpeg: bytes) -> bytes:
     """The picture as it stands in a data URL; empty for no picture."""
@@ -116,6 +128,7 @@ def chat_body(  # noqa: PLR0913  # the parts of one request
     *,
     schema: dict[str, Any] | None = None,
     pattern: str = "",
+    grammar: str = "",
     is_streamed: bool = False,
 ) -> bytes:
     """The body of a chat request: system, then picture, then text.
@@ -131,10 +144,13 @@ def chat_body(  # noqa: PLR0913  # the parts of one request
         dialect: What the server takes.
         schema: JSON schema of the answer, left out when the dialect has none.
         pattern: Regular expression that takes the schema's place where the dialect has patterns.
+        grammar: Grammar that does so where the dialect has grammars.
         is_streamed: The answer is to come piece by piece.
     """
     options = _options(sampling, dialect)
-    if pattern and dialect.has_pattern:
+    if grammar and dialect.has_grammar:
+        options["grammar"] = grammar
+    elif pattern and dialect.has_pattern:
         options["structured_outputs"] = {"regex": pattern}
     elif schema is not None and dialect.has_schema:
         options["response_format"] = {

@@ -34,6 +34,9 @@ PLACEHOLDERS = frozenset(
 )
 """What a prompt may have filled in, each written in braces."""
 
+VERIFY_PLACEHOLDERS = frozenset({"language", "keywords"})
+"""What the prompt that has keywords confirmed may have filled in."""
+
 PLACEHOLDER_PATTERN = re.compile(r"\{([a-z_]+)\}")
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LARGEST_FILE_BYTES = 256 * 1024
@@ -44,7 +47,10 @@ _NUMBER_RANGES = {
     "limits.description_sentences": (1, 20),
     "keyword_samples": (1, 9),
 }
-_KEYS = frozenset({"description", *_NUMBER_RANGES, *(f"prompts.{key}" for key in _PROMPT_KEYS)})
+_VERIFY_KEY = "prompts.verify"
+_KEYS = frozenset(
+    {"description", *_NUMBER_RANGES, *(f"prompts.{key}" for key in _PROMPT_KEYS), _VERIFY_KEY}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class PromptProfile:
         description_sentences: Longest description to ask for, in sentences.
         long_edge_px: Size of the picture to send, long side in pixels.
         keyword_samples: How often keywords are asked; what most answers name is kept.
+        verify: The user prompt that has keywords confirmed, yes or no; empty: that is not asked.
         source: The file it was read from, for people.
     """
 
@@ -73,10 +80,14 @@ class PromptProfile:
     description_sentences: int
     long_edge_px: int
     keyword_samples: int = 1
+    verify: str = ""
     source: str = ""
 
     def answer_changing_parts(self) -> tuple[object, ...]:
-        """All of the profile that a model can notice: neither its name nor where it is kept."""
+        """All of the profile that a model can notice: neither its name nor where it is kept.
+
+        What a profile does not use does not count, so that what it was asked before still stands.
+        """
         return (
             self.system,
             tuple((stage.value, self.prompts[stage]) for stage in Stage),
@@ -85,6 +96,7 @@ class PromptProfile:
             self.description_sentences,
             self.long_edge_px,
             self.keyword_samples,
+            *((self.verify,) if self.verify else ()),
         )
 
 
@@ -244,6 +256,7 @@ def _parse_profile(name: str, text: str, source: str) -> PromptProfile:
         description_sentences=_number(values, "limits.description_sentences", source),
         long_edge_px=_number(values, "long_edge_px", source),
         keyword_samples=_number({"keyword_samples": 1, **values}, "keyword_samples", source),
+        verify=_verify_prompt(values, source),
         source=source,
     )
 
@@ -274,12 +287,25 @@ def _text(values: Mapping[str, Any], key: str, source: str) -> str:
     return value.strip()
 
 
-def _prompt(values: Mapping[str, Any], key: str, source: str) -> str:
+def _prompt(
+    values: Mapping[str, Any], key: str, source: str, known: frozenset[str] = PLACEHOLDERS
+) -> str:
     prompt = _text(values, key, source)
     for name in PLACEHOLDER_PATTERN.findall(prompt):
-        if name not in PLACEHOLDERS:
-            hint = f"use one of: {', '.join(f'{{{known}}}' for known in sorted(PLACEHOLDERS))}."
+        if name not in known:
+            hint = f"use one of: {', '.join(f'{{{one}}}' for one in sorted(known))}."
             raise _wrong(source, f"{key} has an unknown placeholder {{{name}}}", hint)
+    return prompt
+
+
+def _verify_prompt(values: Mapping[str, Any], source: str) -> str:
+    """The prompt that has keywords confirmed; empty where the profile has none."""
+    if _VERIFY_KEY not in values:
+        return ""
+    prompt = _prompt(values, _VERIFY_KEY, source, VERIFY_PLACEHOLDERS)
+    if "{keywords}" not in prompt:
+        hint = "say where they go with {keywords}."
+        raise _wrong(source, f"{_VERIFY_KEY} does not name the keywords", hint)
     return prompt
 
 

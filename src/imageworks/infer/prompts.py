@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from imageworks.infer.profiles import PLACEHOLDER_PATTERN, PromptProfile
 from imageworks.text import clean_text, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from imageworks.models import InferenceRequest, Stage
 
@@ -28,6 +30,13 @@ _CHARACTERS_A_WORD = 14
 _CHARACTERS_A_SENTENCE = 320
 _JSON_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\/nt])+"'
 """A text in JSON (RFC 8259, section 7) with the escapes that prose needs."""
+_META_CHARACTERS = re.compile(r"[\\.^$*+?()\[\]{}|]")
+_VERDICT_RULE = 'verdict ::= "true" | "false"'
+_TOKENS_AROUND = 32
+_TOKENS_A_WORD = 8
+_TOKENS_A_KEYWORD = 10
+_TOKENS_A_SENTENCE = 70
+_TOKENS_A_VERDICT = 8
 
 _LANGUAGE_NAMES = {
     "ar": "Arabic",
@@ -111,6 +120,59 @@ class PromptWriter:
     def for_all(self, request: InferenceRequest) -> Prompt:
         """The prompts that ask for everything as one JSON object."""
         return self._filled(self.profile.combined, request)
+
+    def for_verification(self, keywords: Sequence[str]) -> Prompt:
+        """The prompts that have keywords confirmed, each by itself."""
+        listed = json.dumps(keywords, ensure_ascii=False)
+        values = {"language": language_name(self.language), "keywords": listed}
+        return Prompt(fill(self.profile.system, values), fill(self.profile.verify, values))
+
+    @staticmethod
+    def verdict_schema(keywords: Sequence[str]) -> dict[str, Any]:
+        """JSON schema of the answer to `for_verification`: yes or no to each, in their order."""
+        return {
+            "type": "object",
+            "properties": {keyword: {"type": "boolean"} for keyword in keywords},
+            "required": list(keywords),
+            "additionalProperties": False,
+        }
+
+    @staticmethod
+    def verdict_pattern(keywords: Sequence[str]) -> str:
+        """Regular expression of the answer to `for_verification`, as `answer_pattern`."""
+        names = (json.dumps(keyword, ensure_ascii=False) for keyword in keywords)
+        literals = (_META_CHARACTERS.sub(r"\\\g<0>", name) for name in names)
+        return rf"\{{{', ?'.join(f'{literal}: ?(?:true|false)' for literal in literals)}\}}"
+
+    @staticmethod
+    def verdict_grammar(keywords: Sequence[str]) -> str:
+        """Grammar of the answer to `for_verification`, in GBNF (llama.cpp, ``grammars/README``).
+
+        One that llama.cpp makes of the schema lets small models fill the answer with blanks.
+        """
+        names = (json.dumps(keyword, ensure_ascii=False) for keyword in keywords)
+        escaped = (f"{name}: ".replace("\\", r"\\").replace('"', r"\"") for name in names)
+        pairs = ' ", " '.join(f'"{pair}" verdict' for pair in escaped)
+        return f'root ::= "{{" {pairs} "}}"\n{_VERDICT_RULE}'
+
+    @staticmethod
+    def verdict_tokens(keywords: Sequence[str]) -> int:
+        """Most tokens of the answer to `for_verification`: no token is shorter than a byte."""
+        each = (len(keyword.encode()) + _TOKENS_A_VERDICT for keyword in keywords)
+        return _TOKENS_AROUND + sum(each)
+
+    def short_tokens(self, stage: Stage) -> int:
+        """Most tokens that an answer to one stage takes when it says no more than was asked.
+
+        Counted for tokens of two or three letters, as small models and rare languages have them.
+        """
+        profile = self.profile
+        most = {
+            "caption": profile.caption_words * _TOKENS_A_WORD,
+            "keywords": self.max_keywords * _TOKENS_A_KEYWORD,
+            "description": profile.description_sentences * _TOKENS_A_SENTENCE,
+        }
+        return _TOKENS_AROUND + most[stage.value]
 
     def answer_schema(self) -> dict[str, Any]:
         """JSON schema of the answer to `for_all`.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHOWN_CHARACTERS = 160
-_VALUE_BEGUN = re.compile(r':\s*(?:\[\s*)?"\s*\w')
+_VALUE_BEGUN = re.compile(r':\s*(?:(?:\[\s*)?"\s*\w|true|false)')
 _LONGEST_WHITESPACE_RUN = 64
 
 

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _LOOK_EVERY_S = 0.25
+_IDLE_LOOK_EVERY_S = 0.5
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 4.0
 
@@ -156,8 +157,20 @@ class ServerPool:
                 continue
             await lane.look()
             self.nudge()
+            await self._until_next_look(lane)
+
+    async def _until_next_look(self, lane: Lane) -> None:
+        """Waits; not for long while requests are held back and the server's slots are not known.
+
+        Where nothing waits for a permit, there is nothing to decide.
+        """
+        looked_s = self._clock()
+        while True:
+            await asyncio.sleep(max(lane.look_every_s, _TICK_S))
             is_settled = lane.guide is not None and lane.guide.slots
-            await asyncio.sleep(max(lane.look_every_s, _LOOK_EVERY_S if is_settled else _TICK_S))
+            pause_s = _LOOK_EVERY_S if is_settled else 0.0
+            if self._clock() - looked_s >= (_IDLE_LOOK_EVERY_S if self.is_tail else pause_s):
+                return
 
     def reopen(self, lane: Lane) -> None:
         """Takes a server into use again."""

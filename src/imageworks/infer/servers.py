@@ -16,6 +16,7 @@ class ServerTraits:
         has_slots_page: Tells its slots at ``/props``, as llama.cpp does.
         look_every_s: Shortest time between looks at its metrics, in seconds.
         has_pattern: Takes a regular expression for its answer.
+        has_grammar: Takes a grammar in llama.cpp's notation (GBNF) for its answer.
         has_logprobs: Gives the probability of each token when asked.
         streams_batch: A batch's answers are streamed too: only then does a request that is ended
             give its slot back at once, and with few slots the cost does not bind.
@@ -27,6 +28,7 @@ class ServerTraits:
     look_every_s: float = 0.0
     has_logprobs: bool = False
     has_pattern: bool = False
+    has_grammar: bool = False
     streams_batch: bool = False
 
 
@@ -43,6 +45,7 @@ _TRAITS = {
         has_slots_page=True,
         look_every_s=2.0,
         has_logprobs=True,
+        has_grammar=True,
         streams_batch=True,
     ),
     "ollama": ServerTraits(

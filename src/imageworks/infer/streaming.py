@@ -61,7 +61,7 @@ class StreamReader:
 
         Raises:
             AnswerError: The answer runs away: ``whitespace-loop``, ``repetition``,
-                ``answer-too-long``.
+                ``answer-too-long``; or ``bad-sample``: a piece of it cannot be read.
         """
         *lines, self._buffer = _LINE_END.split(self._buffer + data)
         if len(self._buffer) > _MOST_BUFFERED_BYTES:
@@ -87,15 +87,12 @@ class StreamReader:
         if field.strip() != b"data":
             return  # comments, event names, blank lines
         content = content.strip()
+        if not content or (self._finish and content != b"[DONE]" and content[:1] != b"{"):
+            return  # keeps the connection awake, or no more text is to come
         if content == b"[DONE]":
             self.is_done = True
             return
-        try:
-            event = json.loads(content.decode("utf-8", "replace"), strict=False)
-        except (ValueError, RecursionError):
-            return
-        if isinstance(event, dict):
-            self._read_event(event, at_s)
+        self._read_event(_event(content), at_s)
 
     def _read_event(self, event: dict[str, Any], at_s: float) -> None:
         if event.get("error"):
@@ -134,6 +131,22 @@ class StreamReader:
         if len(self._texts) > self._most_chunks:
             raise _runaway(reason="answer-too-long")
         self._guard.feed(text)
+
+
+def _event(content: bytes) -> dict[str, Any]:
+    """The object in a line of data.
+
+    Raises:
+        AnswerError: ``bad-sample``: it holds none, so a piece of the answer is lost.
+    """
+    try:
+        event = json.loads(content.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        event = None
+    if isinstance(event, dict):
+        return event
+    message = "A piece of the model's answer arrived damaged."
+    raise AnswerError(message, hint="see the server's log.", reason="bad-sample")
 
 
 class RunawayGuard:

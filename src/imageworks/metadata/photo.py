@@ -28,7 +28,7 @@ from imageworks.models import ImageFormat
 from imageworks.text import clean_text, show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from imageworks.models import ExistingMetadata
 
@@ -126,6 +126,7 @@ def load_photo(
     mapping: fields.FieldMapping,
     *,
     keeps_iptc: bool = True,
+    may_embed: Callable[[EmbeddedXmp], bool] = lambda embedded: embedded.obstacle is None,
 ) -> Photo:
     """Reads a photograph and its sidecars.
 
@@ -134,6 +135,7 @@ def load_photo(
         sidecar_paths: Its existing sidecars.
         mapping: Which texts to read besides the usual ones.
         keeps_iptc: An older IPTC block is to be kept in step, where that can be done.
+        may_embed: Whether XMP is written into the file; else what stands beside it is later.
 
     Raises:
         MetadataError: The image cannot be read or is none. A sidecar that cannot be read is told in
@@ -151,7 +153,7 @@ def load_photo(
     if embedded.packet is not None:
         own = values.read_what_is_clear(embedded.packet, mapping)
     beside = _values_beside(sidecars, mapping)
-    if takes_xmp(image_format):
+    if takes_xmp(image_format) and may_embed(embedded):
         together = values.combine(own, beside, joins_lists=True)
     else:
         together = values.combine(beside, own, joins_lists=False)

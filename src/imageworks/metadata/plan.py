@@ -13,7 +13,14 @@ from imageworks.metadata import conflict, fields, iptc, jpeg, merge, proof, valu
 from imageworks.metadata.containers import no_container, require_container, takes_xmp
 from imageworks.metadata.iptc import IptcChange
 from imageworks.metadata.packet import XmpPacket
-from imageworks.metadata.photo import EXIF_DESCRIPTION, Photo, Sidecar, load_photo, picture_id
+from imageworks.metadata.photo import (
+    EXIF_DESCRIPTION,
+    EmbeddedXmp,
+    Photo,
+    Sidecar,
+    load_photo,
+    picture_id,
+)
 from imageworks.metadata.reconcile import exif_description, older_keywords
 from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import check_folder, check_replaceable
@@ -107,7 +114,15 @@ class Planner:
         real = Path(os.path.realpath(path))
         keeps_iptc = self._config.write_iptc == "if-present" and self._config.sidecar != "always"
         sidecars = self._names.existing(real)
-        return load_photo(path, sidecars, self._mapping, keeps_iptc=keeps_iptc)
+        return load_photo(
+            path, sidecars, self._mapping, keeps_iptc=keeps_iptc, may_embed=self._may_embed
+        )
+
+    def _may_embed(self, embedded: EmbeddedXmp) -> bool:
+        """Whether changes go into a file with such XMP, where its format takes any."""
+        if self._config.sidecar == "always" or embedded.obstacle is not None:
+            return False
+        return not embedded.has_credentials or self._config.content_credentials == "embed"
 
     def plan(
         self,

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _TEMPORARY = re.compile(r"\..*\.ptag-(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 BACKUP_ENDING = "_original"
+_TOLD_APART = 60
+"""Characters of a file's name that a temporary file's certainly begins with."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -60,8 +62,13 @@ def backup_path(path: Path, root: Path | None = None) -> Path:
         path: The file, absolute.
         root: A folder that mirrors the files' own folders; None: beside the file.
     """
-    folder = path.parent if root is None else root / path.parent.relative_to(path.anchor)
+    folder = path.parent if root is None else mirrored(path.parent, root)
     return folder / (path.name + BACKUP_ENDING)
+
+
+def mirrored(folder: Path, root: Path) -> Path:
+    """Where first originals of a folder's files are below another one."""
+    return root / folder.relative_to(folder.anchor)
 
 
 def check_replaceable(source: Source) -> None:
@@ -295,12 +302,31 @@ def sweep_leftovers(folder: Path) -> list[Path]:
     return removed
 
 
-def _is_stale(name: str) -> bool:
-    found = _TEMPORARY.fullmatch(name)
-    if found is None:
-        return False
+def is_being_replaced(path: Path) -> bool:
+    """Whether another process that is alive has new bytes for a file on the disk beside it."""
+    stem = "." + path.name[:_TOLD_APART]
     try:
-        os.kill(int(found[1]), 0)
+        with os.scandir(path.parent) as entries:
+            owners = [_owner(entry.name) for entry in entries if entry.name.startswith(stem)]
+    except OSError:  # whoever opens the file will say so
+        return False
+    return any(pid not in {None, os.getpid()} and not _is_gone(pid or 0) for pid in owners)
+
+
+def _is_stale(name: str) -> bool:
+    pid = _owner(name)
+    return pid is not None and _is_gone(pid)
+
+
+def _owner(name: str) -> int | None:
+    """The process that made a temporary file; None for any other file."""
+    found = _TEMPORARY.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:

@@ -94,6 +94,7 @@ class BatchRunMetrics:
         self._started_s = clock()
         self._stages: dict[str, DurationSeries] = {}
         self._ttft = DurationSeries()
+        self._stall = DurationSeries()
         self._failures: Counter[str] = Counter()
         self._concurrency_total = 0
         self._concurrency_samples = 0
@@ -110,6 +111,10 @@ class BatchRunMetrics:
     def add_ttft(self, seconds: float) -> None:
         """Counts one time to the first token."""
         self._ttft.add(seconds)
+
+    def add_stall(self, seconds: float) -> None:
+        """Counts the longest wait between two pieces of one image's streamed answers."""
+        self._stall.add(seconds)
 
     def add_tokens(self, *, prompt: int | None, completion: int | None) -> None:
         """Counts the tokens of one exchange; None where the server did not say."""
@@ -145,6 +150,7 @@ class BatchRunMetrics:
         return {
             "stages": {name: series.summary() for name, series in self._stages.items()},
             "ttft": self._ttft.summary(),
+            "stall": self._stall.summary(),
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "tokens_per_s": _rate(self.completion_tokens, elapsed_s),

@@ -53,13 +53,11 @@ def record_to_json(record: PersonalTaggerRecord) -> dict[str, Any]:
         "models": dict(record.models),
         "prompt_profile": record.prompt_profile,
         "prompts": {
-            stage.value: {"system": answer.system, "user": answer.user}
+            name: {"system": answer.system, "user": answer.user}
             for answer in record.answers
-            for stage in answer.stages
+            for name in answer.names
         },
-        "responses": {
-            stage.value: answer.text for answer in record.answers for stage in answer.stages
-        },
+        "responses": {name: answer.text for answer in record.answers for name in answer.names},
         "timing": _timing(record),
         "tokens": _tokens(record),
         "state": record.state.value,
@@ -247,11 +245,14 @@ def _timing(record: PersonalTaggerRecord) -> dict[str, float | None]:
     """Seconds per stage or phase; a request for several stages is named ``caption+keywords``."""
     timing = {name: _finite(seconds) for name, seconds in record.timing_s.items()}
     for answer in record.answers:
-        name = "+".join(stage.value for stage in answer.stages)
+        name = "+".join(answer.names)
         timing.setdefault(name, _finite(answer.duration_s))
     first_ttft_s = next((a.ttft_s for a in record.answers if a.ttft_s is not None), None)
     if first_ttft_s is not None:
         timing.setdefault("ttft_s", _finite(first_ttft_s))
+    stalls_s = [a.longest_stall_s for a in record.answers if a.longest_stall_s is not None]
+    if stalls_s:
+        timing.setdefault("stall_s", _finite(max(stalls_s)))
     return timing
 
 

@@ -18,7 +18,7 @@ def runs_table(runs: Iterable[Mapping[str, Any]]) -> str:
     """One line per run in the order given; a figure that a run lacks is a dash."""
     head = (
         *("started", "model", "profile", "images", "failed", "img/s", "tok/s"),
-        *("ttft p50", "image p50", "image p95", "conc.", "retries", "accepted"),
+        *("ttft p50", "stall max", "image p50", "image p95", "conc.", "retries", "accepted"),
     )
     rows = [
         (
@@ -30,6 +30,7 @@ def runs_table(runs: Iterable[Mapping[str, Any]]) -> str:
             _figure(_number(run, "images_per_s"), "{:.2f}"),
             _figure(_number(run, "tokens_per_s"), "{:.1f}"),
             _seconds(_number(run, "ttft", "p50")),
+            _seconds(_measured(run, "stall", "max")),
             _seconds(_image_s(run, "p50")),
             _seconds(_image_s(run, "p95")),
             _figure(_number(run, "concurrency", "max"), "{:.0f}"),
@@ -92,6 +93,11 @@ def _number(run: Mapping[str, Any], *keys: str) -> float | None:
     return float(value) if is_number else None
 
 
+def _measured(run: Mapping[str, Any], series: str, figure: str) -> float | None:
+    """A figure of a series that may be empty: nothing was streamed in that run."""
+    return _number(run, series, figure) if _number(run, series, "count") else None
+
+
 def _failed(run: Mapping[str, Any]) -> float | None:
     failures = run.get("failures")
     if not isinstance(failures, dict):
@@ -107,7 +113,8 @@ def _image_s(run: Mapping[str, Any], figure: str) -> float | None:
     whole = _number(stages, "infer", figure)
     if whole is not None:
         return whole
-    asked = [name for name in stages if {"caption", "keywords", "description"} & {*name.split("+")}]
+    wanted = {"caption", "keywords", "description", "verify"}
+    asked = [name for name in stages if wanted & {*name.split("+")}]
     parts = [part for name in asked if (part := _number(stages, name, figure)) is not None]
     return sum(parts) if parts else None
 

@@ -11,48 +11,18 @@ from typing import TYPE_CHECKING
 
 from imageworks.models import FORMAT_EXTENSIONS, ImageFormat, MetadataTarget, Origin
 from imageworks.review.merge import choice_of, text_in_file
+from imageworks.review.properties import DIGIKAM, HIERARCHY, KEYWORDS, text_properties
 from imageworks.text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.models import ExistingMetadata, Keyword, Tags
     from imageworks.review.session import ReviewCard
 
-KEYWORDS = "dc:subject"
-HIERARCHY = "lr:hierarchicalSubject"
-_DIGIKAM = "digiKam:TagsList"
-_TARGETS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "imageworks": (("dc:title",), ("dc:description",)),
-    "lightroom": (
-        ("dc:description", "Iptc4xmpCore:AltTextAccessibility"),
-        ("Iptc4xmpCore:ExtDescrAccessibility",),
-    ),
-}
 _EMBEDDED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.TIFF})
-
-
-@dataclass(frozen=True, slots=True)
-class IptcField:
-    """A dataset of the older IPTC block that is kept in step with an XMP property.
-
-    Attributes:
-        name: As the standard calls it.
-        limit_bytes: Longest value in UTF-8; a longer one is cut there, never in XMP.
-    """
-
-    name: str
-    limit_bytes: int
-
-
-IPTC_OF: Mapping[str, IptcField] = {
-    "dc:title": IptcField("ObjectName", 64),
-    "dc:description": IptcField("Caption-Abstract", 2000),
-    KEYWORDS: IptcField("Keywords", 64),
-}
-"""IPTC-IIM 4.2, record 2, datasets 5, 120 and 25; pairs as in MWG Guidelines 2.0, section 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,30 +89,6 @@ class ChangePlan:
         )
 
 
-def text_properties(config: PersonalTaggerConfig) -> dict[str, tuple[str, ...]]:
-    """The XMP properties that ``caption`` and ``description`` go to."""
-    fields = config.fields
-    if isinstance(fields, str):
-        caption, description = _TARGETS[fields]
-    else:
-        caption = tuple(fields[role] for role in ("caption", "alt_text") if role in fields)
-        description = (fields["description"],) if "description" in fields else ()
-    return {"caption": caption, "description": description}
-
-
-def keyword_properties(config: PersonalTaggerConfig) -> tuple[str, ...]:
-    """The XMP properties that keywords go to."""
-    more = ((HIERARCHY, config.hierarchy), (_DIGIKAM, config.digikam_tags))
-    return (KEYWORDS, *(name for name, is_written in more if is_written))
-
-
-def iptc_field(properties: Sequence[str], config: PersonalTaggerConfig) -> IptcField | None:
-    """The IPTC dataset that is kept in step with a field, where a file has such a block."""
-    if config.write_iptc == "never":
-        return None
-    return next((IPTC_OF[name] for name in properties if name in IPTC_OF), None)
-
-
 def planned_changes(card: ReviewCard, tags: Tags, config: PersonalTaggerConfig) -> ChangePlan:
     """What accepting these fields will leave in the file, compared with what it says."""
     choice = choice_of(tags, card.proposed, card.existing)
@@ -186,7 +132,7 @@ def _keyword_change(
         gone |= {fold(text) for text in existing.keywords} - wanted
     had = {fold(text) for text in existing.keywords}
     return ListChange(
-        properties=(KEYWORDS, _DIGIKAM) if config.digikam_tags else (KEYWORDS,),
+        properties=(KEYWORDS, DIGIKAM) if config.digikam_tags else (KEYWORDS,),
         kept=tuple(text for text in existing.keywords if fold(text) not in gone),
         added=tuple(
             keyword.text

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.models import Keyword, Origin
 from imageworks.review.vocabulary import Vocabulary
@@ -23,8 +22,7 @@ _LOOKED_AT = 400
 """Vocabulary entries weighed for one prefix: a key must not wait for a vocabulary's every word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """A keyword that what is typed may become, and how often this library has used it."""
 
     keyword: Keyword

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.models import DecisionKind, Keyword, Origin, Tags
 from imageworks.review.merge import choice_of, merge_keywords, proposed_tags
 from imageworks.store.acts import ActChange
-from imageworks.text import clean_text
+from imageworks.text import clean_text, fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,12 +97,25 @@ class Deciding:
                     self._run_id(),
                     kind,
                     by="person",
-                    choice=choice,
+                    choice=choice if each == image_id else self._for_follower(each, choice),
                     write_after_ms=self._library.now_ms() + self._undo_window_ms,
                 )
                 draft = draft_before if each == image_id else None
                 changes.append(ActChange(each, decision_id, draft_before=draft))
         return changes
+
+    def _for_follower(self, image_id: int, choice: Choice | None) -> Choice | None:
+        """The same choice for the other file of a pair, which nobody sees.
+
+        Its file may still hold words of an earlier accept that the shown file never got, or has
+        lost since: those that were not accepted again go.
+        """
+        if choice is None:
+            return None
+        kept = {fold(keyword.text) for keyword in choice.tags.keywords}
+        earlier = self._library.decisions.accepted_keywords(image_id)
+        gone = (*choice.removed_keywords, *(text for text in earlier if fold(text) not in kept))
+        return replace(choice, removed_keywords=tuple(dict.fromkeys(gone)))
 
 
 def cleaned(tags: Tags) -> Tags:

@@ -7,13 +7,14 @@ import logging
 import os
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imageworks.errors import UsageError
 from imageworks.models import DecisionKind, ExistingMetadata, ImageState, Tags
 from imageworks.review.acts import ActHistory, ActOutcome
-from imageworks.review.corrections import Corrections
+from imageworks.review.asked_fields import AskedFields, Proposal
 from imageworks.review.deciding import Deciding, cleaned
 from imageworks.review.filters import filter_text, parse_filter
 from imageworks.review.many import ManyActs
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imageworks.config import PersonalTaggerConfig
+    from imageworks.models import Stage
+    from imageworks.review.corrections import Corrections
     from imageworks.store.id_load import IdLoad
     from imageworks.store.library import Library
-    from imageworks.store.records import Choice
+    from imageworks.store.records import Choice, StoredSuggestion
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +114,15 @@ class ReviewCard:
 
     @property
     def can_edit(self) -> bool:
-        """Whether its fields can be changed: what is written already can be written once more."""
-        is_written = self.row.suggestion_id is not None and self.row.state is ImageState.WRITTEN
-        return is_written or self.can_decide
+        """Whether its fields can be changed.
+
+        What is written already can be written once more, and one that is asked about again can be
+        worked on meanwhile.
+        """
+        return self.can_decide or (
+            self.row.suggestion_id is not None
+            and self.row.state in {ImageState.WRITTEN, ImageState.QUEUED, ImageState.INFERRING}
+        )
 
 
 class ReviewSession:
@@ -147,9 +156,18 @@ class ReviewSession:
             undo_window_ms=self._undo_window_ms,
         )
         self.history = ActHistory(library, self._session_run, undo_window_ms=self._undo_window_ms)
+        self.asked = AskedFields(library, self.history, self._proposal)
         self.many = ManyActs(library, self._deciding)
-        self.corrections = Corrections(library, self.many, self._deciding, self.rules)
         self.folders = tuple(folders)
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """What the person puts right, and what follows from it."""
+        from imageworks.review.corrections import (  # noqa: PLC0415  # from the first accept on
+            Corrections,
+        )
+
+        return Corrections(self._library, self.many, self._deciding, self.rules)
 
     def image_ids(
         self,
@@ -229,14 +247,13 @@ class ReviewSession:
                 made_by="",
                 notes=_notes(row),
             )
-        suggested = self.rules.applied(stored.suggestion.tags)
-        proposed = proposed_tags(suggested, stored.existing, self._config)
+        proposal = self._proposal(stored)
         draft = self._library.session.draft(image_id)
         return ReviewCard(
             row=row,
-            fields=draft or self._decided_tags(row) or proposed,
-            proposed=proposed,
-            suggested=suggested,
+            fields=draft or self._decided_tags(row) or proposal.proposed,
+            proposed=proposal.proposed,
+            suggested=proposal.suggested,
             existing=stored.existing,
             is_draft=draft is not None,
             made_by=f"{', '.join(dict.fromkeys(stored.models.values()))} · {stored.prompt_profile}",
@@ -284,8 +301,14 @@ class ReviewSession:
         """Does again at once what was undone last; see `ActHistory.redo`."""
         return finish(self.history.redo())
 
-    def ask_again(self, image_id: int, hint: str = "") -> None:
+    def ask_again(self, image_id: int, hint: str = "", *, stage: Stage | None = None) -> None:
         """Asks the engine for another suggestion, with what the person says about the picture.
+
+        Args:
+            image_id: The image.
+            hint: What the person says.
+            stage: The one field to ask for, which `asked` then waits for; None for all. An image
+                without a suggestion is asked for all.
 
         Raises:
             UsageError: The image is about to be written, or is being asked about already.
@@ -295,7 +318,13 @@ class ReviewSession:
             state = "gone" if row is None else row.state
             message = f"This image is {state}, so it is not asked about again now."
             raise UsageError(message, hint="wait a moment, or undo the accept first.")
-        self._library.session.wish_suggestion(image_id, clean_text(hint))
+        if stage is None or row.suggestion_id is None:
+            self.asked.forget(image_id)
+            self._library.session.wish_suggestion(image_id, clean_text(hint))
+            return
+        with self._library.transaction(is_durable=True):
+            self._library.session.wish_suggestion(image_id, clean_text(hint), stage=stage)
+            self.asked.expect(image_id, stage, row.suggestion_id)
 
     def next_undecided(self, image_ids: Sequence[int], position: int) -> int:
         """The position of the next image to review after this one; round the end; else the next."""
@@ -367,6 +396,10 @@ class ReviewSession:
         self._library.acts.trim()
         if self._run_id is not None:
             self._library.runs.end(self._run_id, "finished")
+
+    def _proposal(self, stored: StoredSuggestion) -> Proposal:
+        suggested = self.rules.applied(stored.suggestion.tags)
+        return Proposal(suggested, proposed_tags(suggested, stored.existing, self._config))
 
     def _decidable(self, image_id: int) -> ReviewCard:
         card = self.card(image_id)

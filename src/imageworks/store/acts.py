@@ -7,32 +7,29 @@ changes has a state of its own, because an undo may find some images being writt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from imageworks.models import Tags
 from imageworks.store.records import tags_from_json, tags_to_json
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from imageworks.models import Tags
     from imageworks.store.library import Library
 
 KEPT_ACTS = 500
 """How many acts can be taken back; older ones are forgotten when a session begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAct:
+class StoredAct(NamedTuple):
     """An act, without its changes. ``label`` says what was done, such as ``Accepted``."""
 
     id: int
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class ActChange:
+class ActChange(NamedTuple):
     """What an act did to one image.
 
     Attributes:

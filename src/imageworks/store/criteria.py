@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 
 class FilterKey(StrEnum):
@@ -21,8 +22,7 @@ class FilterKey(StrEnum):
     IS = "is"
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(NamedTuple):
     """One term of a filter.
 
     Attributes:

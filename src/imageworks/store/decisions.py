@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.errors import UsageError
 from imageworks.models import DecisionKind, DecisionMark, ImageState, Tags
@@ -31,8 +30,7 @@ _STATE_AFTER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class MadeDecision:
+class MadeDecision(NamedTuple):
     """A decision in the journal of decisions.
 
     Attributes:
@@ -152,6 +150,16 @@ class Decisions:
         ).fetchone()
         return choice_of_row(row)
 
+    def accepted_keywords(self, image_id: int) -> list[str]:
+        """Every keyword that was ever accepted for an image, written or not, oldest first."""
+        rows = self._library.connection.execute(
+            "SELECT DISTINCT json_extract(k.value, '$.keyword') FROM decision d,"
+            " json_each(d.tags, '$.keywords') k WHERE d.image_id=? AND d.kind='accept'"
+            " ORDER BY d.id",
+            (image_id,),
+        )
+        return [row[0] for row in rows]
+
     def made(self, decision_id: int) -> MadeDecision:
         """A decision as it was made, and whether it still stands."""
         row = self._library.connection.execute(
@@ -188,6 +196,13 @@ class Decisions:
             "SELECT count(*) FROM decision WHERE write_state IN ('intended', 'writing')"
         ).fetchone()
         return int(row[0])
+
+    def intended(self) -> list[int]:
+        """The decisions of accepted images that are not yet on disk."""
+        rows = self._library.connection.execute(
+            "SELECT id FROM decision WHERE write_state IN ('intended', 'writing')"
+        )
+        return [int(row[0]) for row in rows]
 
     def begin_writes(self, limit: int) -> list[PendingWrite]:
         """The next writes whose time has come, oldest first, marked as begun."""

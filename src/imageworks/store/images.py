@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imageworks.models import ImageFormat, ImageState
@@ -11,6 +10,7 @@ from imageworks.store.folders import FOUND, found_image
 from imageworks.store.records import (
     FoundImage,
     ImageRow,
+    Standing,
     cache_path,
     stored_path,
     time_of,
@@ -61,7 +61,7 @@ class Images:
                         *(found.format, found.note, is_changed, row["id"]),
                     ),
                 )
-            return replace(found_image(row, is_changed=is_changed), format=found.format)
+            return found_image(row, is_changed=is_changed)._replace(format=found.format)
 
     def record_failed_path(self, path: Path, *, reason: str, reason_text: str) -> int:
         """Takes note of a file that claims to be an image but is none; it is ``failed``."""
@@ -100,7 +100,7 @@ class Images:
                 "SELECT perceptual_hash, taken FROM image WHERE id=?", (image_id,)
             ).fetchone()
             is_same = tuple(known) == (perceptual_hash, taken_ms)
-            if not is_same:
+            if not is_same and known["perceptual_hash"] is not None:
                 self._library.kinship.forget(image_id)
             connection.execute(
                 "UPDATE image SET content=?, width=?, height=?, taken=?, perceptual_hash=?,"
@@ -187,6 +187,13 @@ class Images:
         rows = self.rows([image_id])
         return rows[0] if rows else None
 
+    def standing(self, image_id: int) -> Standing | None:
+        """An image's newest suggestion and decision; cheap, whatever group the image is in."""
+        row = self._library.connection.execute(
+            "SELECT suggestion_id, decision_id FROM image WHERE id=?", (image_id,)
+        ).fetchone()
+        return None if row is None else Standing(row["suggestion_id"], row["decision_id"])
+
     def rows(self, image_ids: Sequence[int]) -> list[ImageRow]:
         """Images by id, in the order of the ids; unknown ids are left out."""
         marks = ",".join("?" * len(image_ids))
@@ -203,8 +210,9 @@ class Images:
         values: list[bytes | int | str] = []
         listed = list(states)
         if listed:
-            where.append(f"i.state IN ({','.join('?' * len(listed))})")
-            values += [str(state) for state in listed]
+            clause, state_values = in_states(listed)
+            where.append(clause)
+            values += state_values
         if folders:
             clause, folder_values = below(folders)
             where.append(clause)
@@ -218,7 +226,10 @@ class Images:
         return [row[0] for row in rows]
 
     def counts(self, folders: Sequence[Path] = ()) -> dict[ImageState, int]:
-        """How many images are in each state, in or below some folders; from the tally."""
+        """How many images are in each state, in or below some folders; from the tally.
+
+        A RAW and the JPEG whose card it shares count once.
+        """
         condition, values = "", list[bytes | int]()
         if folders:
             clause, values = below(folders, with_files=False)
@@ -233,7 +244,8 @@ class Images:
     def failures(self) -> dict[str, int]:
         """How many images failed, by reason."""
         rows = self._library.connection.execute(
-            "SELECT reason, count(*) AS n FROM image WHERE state=? GROUP BY reason ORDER BY n DESC",
+            "SELECT reason, count(*) AS n FROM image WHERE state=? AND state <> 'discovered'"
+            " GROUP BY reason ORDER BY n DESC",
             (ImageState.FAILED,),
         )
         return {row["reason"]: row["n"] for row in rows}
@@ -288,6 +300,14 @@ def _implied_state(row: sqlite3.Row) -> ImageState:
         case _:
             has_suggestion = row["suggestion_id"] is not None
             return ImageState.SUGGESTED if has_suggestion else ImageState.DISCOVERED
+
+
+def in_states(states: Sequence[str]) -> tuple[str, list[str]]:
+    """SQL for images (``i``) in one of some states, with its parameters."""
+    clause = f"i.state IN ({','.join('?' * len(states))})"
+    if ImageState.DISCOVERED not in states:
+        clause += " AND i.state <> 'discovered'"  # as the index of states says of its own rows
+    return clause, [str(state) for state in states]
 
 
 def below(folders: Sequence[Path], *, with_files: bool = True) -> tuple[str, list[bytes | int]]:

@@ -69,6 +69,14 @@ class Journal:
                 (decision_id,),
             )
 
+    def keep_intents(self, decision_id: int) -> None:
+        """Keeps what was intended for a decision as an entry: some of it happened."""
+        with self._library.transaction(is_durable=True) as connection:
+            connection.execute(
+                "UPDATE write_journal SET state='done' WHERE decision_id=? AND state='intended'",
+                (decision_id,),
+            )
+
     def finish_intent(self, entry: JournalEntry) -> None:
         """Marks an intended entry as done that was found on the disk."""
         with self._library.transaction(is_durable=True) as connection:
@@ -77,6 +85,15 @@ class Journal:
     def intents(self) -> list[JournalEntry]:
         """What was intended when an engine died."""
         return self._entries("WHERE j.state='intended' ORDER BY j.id", ())
+
+    def begun(self) -> list[Path]:
+        """Images of which a write or an undo had begun when an engine died."""
+        rows = self._library.connection.execute(
+            "SELECT f.path, i.name FROM image i JOIN folder f ON f.id = i.folder_id WHERE i.id IN"
+            " (SELECT image_id FROM write_journal WHERE state IN ('intended', 'undoing')"
+            " UNION SELECT image_id FROM decision WHERE write_state='writing')"
+        )
+        return [stored_path(row["path"], row["name"]) for row in rows]
 
     def undoable(
         self,
@@ -155,6 +172,13 @@ class Journal:
                 "UPDATE write_journal SET state='undoing' WHERE id=?", (entries[0].id,)
             )
         return entries[0]
+
+    def undos_due(self) -> set[int]:
+        """The entries whose undo is asked for or under way."""
+        rows = self._library.connection.execute(
+            "SELECT id FROM write_journal WHERE state IN ('undo-intended', 'undoing')"
+        )
+        return {int(row[0]) for row in rows}
 
     def count_undos(self) -> int:
         """How many undos are to be done."""

@@ -15,7 +15,7 @@ from imageworks.models import FORMAT_EXTENSIONS, ImageFormat
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from imageworks.store.library import Library
 
@@ -70,6 +70,13 @@ class Kinship:
         )
         return [row[0] for row in rows]
 
+    def lead(self, image_id: int) -> int | None:
+        """The file whose card a RAW shares; None for one with a card of its own."""
+        row = self._library.connection.execute(
+            "SELECT lead_id FROM image WHERE id=?", (image_id,)
+        ).fetchone()
+        return None if row is None else row[0]
+
     def members(self, image_id: int) -> list[int]:
         """The group that an image is in, itself too, in order of capture; empty without one."""
         rows = self._library.connection.execute(
@@ -88,13 +95,13 @@ class Kinship:
                 return
             if row["hash"] is None or not _is_telling(int(row["hash"], 16)):
                 return
-            for band in _bands(int(row["hash"], 16)):
-                connection.execute(
-                    "INSERT OR IGNORE INTO hash_band VALUES (?,?,?)",
-                    (row["folder_id"], band, image_id),
-                )
-            for other in _alike(connection, row):
-                _join(connection, image_id, other)
+            connection.executemany(
+                "INSERT OR IGNORE INTO hash_band VALUES (?,?,?)",
+                [(row["folder_id"], band, image_id) for band in _bands(int(row["hash"], 16))],
+            )
+            alike = _alike(connection, row)
+            if alike:
+                _join(connection, image_id, alike)
 
     def forget(self, image_id: int) -> None:
         """Takes an image out of its group, before its hash changes or it goes."""
@@ -131,18 +138,23 @@ def _is_telling(value: int) -> bool:
     return _FEWEST_BITS <= value.bit_count() <= 64 - _FEWEST_BITS
 
 
-def _alike(connection: sqlite3.Connection, row: sqlite3.Row) -> list[int]:
+def _alike(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[int, int | None]:
+    """The pictures like one, each with the group that it is in."""
     value = int(row["hash"], 16)
-    alike = {}
-    for other in _burst_candidates(connection, row):
-        distance = (int(other["perceptual_hash"], 16) ^ value).bit_count()
-        if distance <= BURST_BITS and _is_telling(int(other["perceptual_hash"], 16)):
-            alike[other["id"]] = distance
-    for other in _band_candidates(connection, row, value):
-        distance = (int(other["perceptual_hash"], 16) ^ value).bit_count()
-        if distance <= NEAR_BITS:
-            alike[other["id"]] = distance
-    return list(alike)
+    alike: dict[int, int | None] = {}
+    for candidates, most_bits in (
+        (_burst_candidates(connection, row), BURST_BITS),
+        (_band_candidates(connection, row, value), NEAR_BITS),
+    ):
+        # In a folder of copies, hundreds of candidates have one and the same hash.
+        is_near: dict[str, bool] = {}
+        for other_id, text, group_id in candidates:
+            if text not in is_near:
+                other = int(text, 16)
+                is_near[text] = _is_telling(other) and (other ^ value).bit_count() <= most_bits
+            if is_near[text]:
+                alike[other_id] = group_id
+    return alike
 
 
 def _burst_candidates(connection: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
@@ -150,8 +162,9 @@ def _burst_candidates(connection: sqlite3.Connection, row: sqlite3.Row) -> list[
         return []
     span_ms = BURST_S * 1000
     return connection.execute(
-        "SELECT id, perceptual_hash FROM image WHERE taken BETWEEN ? AND ? AND id <> ?"
-        " AND perceptual_hash IS NOT NULL AND lead_id IS NULL LIMIT ?",
+        "SELECT i.id, i.perceptual_hash, k.group_id FROM image i"
+        " LEFT JOIN kin k ON k.image_id = i.id WHERE i.taken BETWEEN ? AND ? AND i.id <> ?"
+        " AND i.perceptual_hash IS NOT NULL AND i.lead_id IS NULL LIMIT ?",
         (row["taken"] - span_ms, row["taken"] + span_ms, row["id"], _MOST_CANDIDATES),
     ).fetchall()
 
@@ -159,28 +172,31 @@ def _burst_candidates(connection: sqlite3.Connection, row: sqlite3.Row) -> list[
 def _band_candidates(
     connection: sqlite3.Connection, row: sqlite3.Row, value: int
 ) -> list[sqlite3.Row]:
+    """The newest of each band: no more are looked at, however many a folder has."""
     bands = _bands(value)
+    newest = (
+        "SELECT image_id FROM (SELECT image_id FROM hash_band WHERE folder_id=? AND band=?"
+        " AND image_id <> ? ORDER BY image_id DESC LIMIT ?)"
+    )
     return connection.execute(
-        "SELECT DISTINCT i.id, i.perceptual_hash FROM hash_band b JOIN image i ON i.id = b.image_id"  # noqa: S608  # marks
-        f" WHERE b.folder_id=? AND b.band IN ({','.join('?' * len(bands))}) AND b.image_id <> ?"
-        " AND i.perceptual_hash IS NOT NULL AND i.lead_id IS NULL"
-        " ORDER BY b.image_id DESC LIMIT ?",
-        (row["folder_id"], *bands, row["id"], _MOST_CANDIDATES),
+        "SELECT i.id, i.perceptual_hash, k.group_id"  # noqa: S608  # fixed parts
+        f" FROM ({' UNION '.join([newest] * len(bands))}) b JOIN image i ON i.id = b.image_id"
+        " LEFT JOIN kin k ON k.image_id = i.id"
+        " WHERE i.perceptual_hash IS NOT NULL AND i.lead_id IS NULL",
+        [x for band in bands for x in (row["folder_id"], band, row["id"], _MOST_CANDIDATES)],
     ).fetchall()
 
 
-def _join(connection: sqlite3.Connection, image_id: int, other_id: int) -> None:
-    """Makes one group of two images and of the groups that they are in."""
-    rows = connection.execute(
-        "SELECT group_id FROM kin WHERE image_id IN (?, ?)", (image_id, other_id)
-    ).fetchall()
-    groups = sorted({row["group_id"] for row in rows})
-    group_id = groups[0] if groups else min(image_id, other_id)
+def _join(connection: sqlite3.Connection, image_id: int, others: Mapping[int, int | None]) -> None:
+    """Makes one group of an image, of others that are like it, and of the groups they are in."""
+    groups = sorted({group_id for group_id in others.values() if group_id is not None})
+    group_id = groups[0] if groups else min(image_id, *others)
     connection.executemany(
         "UPDATE kin SET group_id=? WHERE group_id=?", [(group_id, old) for old in groups[1:]]
     )
+    new = [image_id, *(other for other, group in others.items() if group is None)]
     connection.executemany(
-        "INSERT OR IGNORE INTO kin VALUES (?, ?)", [(image_id, group_id), (other_id, group_id)]
+        "INSERT OR IGNORE INTO kin VALUES (?, ?)", [(member, group_id) for member in new]
     )
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 30.0
 _BUSY_PAUSE_S = 0.01
-_MEMORY_MAP_BYTES = 256 * 1024 * 1024
 
 
 class Library:
@@ -44,18 +43,27 @@ class Library:
 
     Args:
         path: The SQLite file; made, with its folder, when it does not exist.
+        mapped_bytes: How much of the file may be mapped into memory, which makes reading here and
+            there quicker. For an engine none: whatever it has read would count as its memory.
         now: The clock, in seconds since the epoch.
 
     Raises:
         StoreError: The file is not a library, is newer than this program, or cannot be used.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mapped_bytes: int = 256 * 1024 * 1024,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.path = path
         self._now = now
+        self._is_durable: bool | None = None
         with store_errors(path):
             self._connection = _connect(path)
-            _prepare(self._connection, path)
+            _prepare(self._connection, path, mapped_bytes)
         self.folders = Folders(self)
         self.images = Images(self)
         self.suggestions = Suggestions(self)
@@ -94,7 +102,9 @@ class Library:
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            self._connection.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+            if is_durable is not self._is_durable:
+                self._connection.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+                self._is_durable = is_durable
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -161,7 +171,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, mapped_bytes: int) -> None:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
@@ -173,7 +183,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(message, hint="update this program.", reason="newer")
     _use_write_ahead_log(connection)
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA mmap_size={_MEMORY_MAP_BYTES}")
+    connection.execute(f"PRAGMA mmap_size={mapped_bytes}")
     if version < len(MIGRATIONS):
         _migrate(connection, path)
 

@@ -7,8 +7,7 @@ count is read from the decisions as they stand: an undo takes the keywords back 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.store.records import cache_path
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from imageworks.store.library import Library
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedVector:
+class AcceptedVector(NamedTuple):
     """A picture whose keywords a person accepted; the newest decision has the highest id."""
 
     decision_id: int

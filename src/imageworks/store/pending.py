@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.models import ExistingMetadata, ImageState, Tags
 from imageworks.store.records import existing_from_json, keywords_from_json, tags_from_json
@@ -28,8 +27,7 @@ WHERE i.id IN
 """
 
 
-@dataclass(frozen=True, slots=True)
-class PendingImage:
+class PendingImage(NamedTuple):
     """An image with a suggestion, as an act on many sees it.
 
     Attributes:

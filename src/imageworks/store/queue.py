@@ -53,18 +53,18 @@ class WorkQueue:
                 " priority=max(priority, excluded.priority), hint=excluded.hint,"
                 " stage=iif(stage=excluded.stage, stage, ''),"
                 " is_redo=max(is_redo, excluded.is_redo)",
-                [
+                (
                     (image_id, run_id, priority, position, hint, stage or "", is_redo)
                     for position, image_id in enumerate(image_ids, last + 1)
-                ],
+                ),
             )
             connection.executemany(
                 "UPDATE image SET state=?, state_at=?, reason='', reason_text=''"
                 " WHERE id=? AND state<>?",
-                [
+                (
                     (ImageState.QUEUED, self._library.now_ms(), i, ImageState.INFERRING)
                     for i in image_ids
-                ],
+                ),
             )
 
     def attend(self, run_id: int, image_ids: Sequence[int], depth: int) -> int:
@@ -104,7 +104,10 @@ class WorkQueue:
     def claim(
         self, run_id: int, limit: int, *, least_priority: int = Priority.BATCH
     ) -> list[WorkItem]:
-        """A run's next images, marked as under way."""
+        """A run's next images, marked as under way.
+
+        A RAW comes after the JPEG whose card it shares, whose answer is its own too.
+        """
         waiting = self._library.connection.execute(
             "SELECT 1 FROM work WHERE run_id=? AND is_claimed=0 AND priority >= ? LIMIT 1",
             (run_id, least_priority),
@@ -116,6 +119,8 @@ class WorkQueue:
                 "SELECT w.*, i.name, i.format, i.is_inspected, f.path AS folder FROM work w"
                 " JOIN image i ON i.id = w.image_id JOIN folder f ON f.id = i.folder_id"
                 " WHERE w.run_id=? AND w.is_claimed=0 AND w.priority >= ?"
+                " AND NOT EXISTS (SELECT 1 FROM work l"
+                " WHERE l.image_id = i.lead_id AND l.run_id = w.run_id)"
                 " ORDER BY w.priority DESC, w.attempts, w.position LIMIT ?",
                 (run_id, least_priority, limit),
             ).fetchall()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imageworks.models import (
     ExistingMetadata,
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRow:
+class ImageRow(NamedTuple):
     """An image as a list shows it.
 
     Attributes:
@@ -67,8 +66,14 @@ class ImageRow:
         return self.reason_text.replace(show_path(self.path), "the file")
 
 
-@dataclass(frozen=True, slots=True)
-class FoundImage:
+class Standing(NamedTuple):
+    """What an image's newest suggestion and decision are, where it has any."""
+
+    suggestion_id: int | None
+    decision_id: int | None
+
+
+class FoundImage(NamedTuple):
     """What the library knew about a file that discovery came upon."""
 
     id: int
@@ -102,8 +107,7 @@ class WorkItem:
     """The one field to ask for; None for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSuggestion:
+class StoredSuggestion(NamedTuple):
     """A suggestion with all that is known about how it came to be."""
 
     id: int
@@ -150,8 +154,7 @@ class Choice:
     removed_keywords: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PendingWrite:
+class PendingWrite(NamedTuple):
     """An accepted image whose metadata is not yet on disk."""
 
     decision_id: int
@@ -165,8 +168,7 @@ class PendingWrite:
     """What the file said when the suggestion was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """One write in the journal.
 
     Attributes:
@@ -217,8 +219,7 @@ class RunOptions:
     retry_failed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(NamedTuple):
     """A run: a batch or a review session. ``status``: pending, running, finished, interrupted."""
 
     id: int
@@ -235,8 +236,7 @@ class RunRow:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The engine that works on this library, as it last said of itself."""
 
     pid: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Runs:
     ) -> RunRow:
         """Adds a run of kind ``batch`` or ``review``, named after the moment."""
         now_ms = self._library.now_ms()
-        name = f"{moment(now_ms):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        name = f"{moment(now_ms):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
         with self._library.transaction() as connection:
             row = connection.execute(
                 "INSERT INTO run(name, kind, status, created, config, options)"

@@ -29,7 +29,7 @@ CREATE TABLE image(
   state TEXT NOT NULL DEFAULT 'discovered', state_at INTEGER NOT NULL,
   reason TEXT NOT NULL DEFAULT '', reason_text TEXT NOT NULL DEFAULT '',
   suggestion_id INTEGER, decision_id INTEGER, lead_id INTEGER, UNIQUE(folder_id, name)) STRICT;
-CREATE INDEX image_state ON image(state, id);
+CREATE INDEX image_state ON image(state, id) WHERE state <> 'discovered';
 CREATE INDEX image_shown ON image(id, folder_id, state, lead_id) WHERE lead_id IS NULL;
 CREATE INDEX image_lead ON image(lead_id) WHERE lead_id IS NOT NULL;
 CREATE INDEX image_raw ON image(id, folder_id, name) WHERE format IN ('raw', 'dng');
@@ -167,12 +167,15 @@ CREATE TABLE tally(
   PRIMARY KEY(folder_id, state)) STRICT, WITHOUT ROWID;
 CREATE TRIGGER image_ai AFTER INSERT ON image WHEN new.state <> 'discovered' BEGIN
   INSERT INTO tally VALUES (new.folder_id, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
-CREATE TRIGGER image_ad AFTER DELETE ON image BEGIN
+CREATE TRIGGER image_ad AFTER DELETE ON image WHEN old.lead_id IS NULL BEGIN
   UPDATE tally SET n = n - 1 WHERE folder_id = old.folder_id AND state = old.state; END;
-CREATE TRIGGER image_au AFTER UPDATE OF state, folder_id ON image
-  WHEN old.state <> new.state OR old.folder_id <> new.folder_id BEGIN
-  UPDATE tally SET n = n - 1 WHERE folder_id = old.folder_id AND state = old.state;
-  INSERT INTO tally VALUES (new.folder_id, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
+CREATE TRIGGER image_au AFTER UPDATE OF state, folder_id, lead_id ON image
+  WHEN old.state <> new.state OR old.folder_id <> new.folder_id OR old.lead_id IS NOT new.lead_id
+  BEGIN
+  UPDATE tally SET n = n - 1
+    WHERE old.lead_id IS NULL AND folder_id = old.folder_id AND state = old.state;
+  INSERT INTO tally SELECT new.folder_id, new.state, 1 WHERE new.lead_id IS NULL
+    ON CONFLICT DO UPDATE SET n = n + 1; END;
 """
 
 MIGRATIONS: tuple[str, ...] = (_VERSION_1,)

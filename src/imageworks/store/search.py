@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from imageworks.models import ImageState
 from imageworks.store.criteria import FilterKey, ImageQuery, SortOrder
 from imageworks.store.id_load import IdLoad
-from imageworks.store.images import below
+from imageworks.store.images import below, in_states
 from imageworks.store.schema import KEYWORD_MARK
 from imageworks.store.spacing import spaced
 from imageworks.text import fold
@@ -128,8 +128,9 @@ def _statement(
     where = [condition]
     for wanted in (states, _wanted_states(query)):
         if wanted:
-            where.append(f"i.state IN ({','.join('?' * len(wanted))})")
-            values += [str(state) for state in wanted]
+            clause, state_values = in_states(wanted)
+            where.append(clause)
+            values += state_values
     for criterion in query.criteria:
         if criterion.key is FilterKey.STATE and not criterion.is_negated:
             continue  # among the wanted states

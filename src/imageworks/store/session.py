@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.models import Stage
 from imageworks.store.records import Lease, moment, tags_from_json, tags_to_json
@@ -18,8 +17,7 @@ SUGGESTION_WISH = "suggest"
 """Kind of a wish for another suggestion of one image."""
 
 
-@dataclass(frozen=True, slots=True)
-class SuggestionWish:
+class SuggestionWish(NamedTuple):
     """One image to ask about again.
 
     Attributes:

@@ -22,7 +22,7 @@ from imageworks.text import fold
 if TYPE_CHECKING:
     import sqlite3
 
-    from imageworks.models import ExistingMetadata, Keyword
+    from imageworks.models import ExistingMetadata, Keyword, Stage
     from imageworks.store.library import Library
 
 
@@ -58,13 +58,15 @@ class Suggestions:
             ).fetchone()
             suggestion_id = int(row["id"])
             self._record_requests(connection, image_id, run_id, new)
-            connection.execute(
+            updated = connection.execute(
                 "UPDATE image SET suggestion_id=?, state=?, state_at=?, reason='', reason_text='',"
-                " decision_id=iif(lead_id IS NULL, NULL, decision_id) WHERE id=?",
+                " decision_id=iif(lead_id IS NULL, NULL, decision_id) WHERE id=?"
+                " RETURNING decision_id",
                 (suggestion_id, ImageState.SUGGESTED, self._library.now_ms(), image_id),
-            )
-            # A RAW that shares its JPEG's card was decided on with it, and nobody sees it again.
-            self._library.images.restore_state(image_id)
+            ).fetchone()
+            if updated is not None and updated["decision_id"] is not None:
+                # A RAW that shares its JPEG's card was decided on with it: nobody sees it again.
+                self._library.images.restore_state(image_id)
             connection.execute("DELETE FROM work WHERE image_id=?", (image_id,))
             return suggestion_id
 
@@ -81,6 +83,14 @@ class Suggestions:
             "SELECT count(*) FROM suggestion WHERE image_id=?", (image_id,)
         ).fetchone()
         return int(row[0])
+
+    def stages_since(self, image_id: int, suggestion_id: int) -> frozenset[Stage]:
+        """What an image was asked about for the suggestions after this one."""
+        rows = self._library.connection.execute(
+            "SELECT answers FROM suggestion WHERE image_id=? AND id>?", (image_id, suggestion_id)
+        )
+        answers = (answer for row in rows for answer in answers_from_json(row["answers"]))
+        return frozenset(stage for answer in answers for stage in answer.stages)
 
     def record_existing(self, suggestion_id: int, existing: ExistingMetadata) -> None:
         """Takes note of what the file says by now."""
@@ -126,7 +136,7 @@ class Suggestions:
                 "INSERT INTO request VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     *(run_id, number, image_id, self._library.now_ms()),
-                    *("+".join(answer.stages), answer.model, answer.attempts, "ok"),
+                    *("+".join(answer.names), answer.model, answer.attempts, "ok"),
                     round(answer.duration_s * 1000),
                     None if answer.ttft_s is None else round(answer.ttft_s * 1000),
                     *(answer.prompt_tokens, answer.completion_tokens),

@@ -8,8 +8,7 @@ back stays counted: the figures rank completions and say no more than that.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.text import clean_keyword, clean_text, fold
 
@@ -36,8 +35,7 @@ _LONGEST_BYTES = 200
 """What is longer is no keyword that anybody wants completed."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeywordUse:
+class KeywordUse(NamedTuple):
     """A keyword as it was spelled when it was first counted, and how often it was used."""
 
     text: str

@@ -8,8 +8,10 @@ leaves it as it is.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from imageworks.suggest.phrases import CHATTER, EMPTY_TEXTS, OPENERS, REFUSAL
@@ -203,15 +205,28 @@ def _without_loops(text: str) -> str:
     """A text in which words that a model in a loop said four times or more stand once."""
     words = text.split(" ")
     count = len(words)
-    for period in range(1, _MAX_LOOP_WORDS + 1):
+    for period in range(1, min(_MAX_LOOP_WORDS, _longest_period(words)) + 1):
         words = _collapsed(words, period)
     if len(words) == count:
         return text
     return _LOOSE_END.sub("", " ".join(words))
 
 
+def _longest_period(words: list[str]) -> int:
+    """The most words that a loop may have: all of them are said often, one after another."""
+    keys = list(map(_loop_key, words))
+    often = {key for key, count in Counter(keys).items() if count >= _LOOP_REPEATS}
+    stretches = itertools.groupby(keys, often.__contains__)
+    longest = max((sum(1 for _ in keys) for is_often, keys in stretches if is_often), default=0)
+    return longest // _LOOP_REPEATS
+
+
+def _loop_key(word: str) -> str:
+    return word.strip(".,;:!?").casefold()
+
+
 def _collapsed(words: list[str], period: int) -> list[str]:
-    keys = [word.strip(".,;:!?").casefold() for word in words]
+    keys = list(map(_loop_key, words))
     kept: list[str] = []
     start = 0
     while start < len(words):

@@ -45,7 +45,7 @@ def with_probabilities(
         found = _whole_word(keyword.text).search(text, position)
         score = keyword.score
         if found and score is None:
-            score = _least(answer.token_logprobs, ends, found.start(), found.end())
+            score = least_probability(answer.token_logprobs, ends, found.start(), found.end())
         scored.append(replace(keyword, score=score))
     return tuple(scored)
 
@@ -54,10 +54,20 @@ def _whole_word(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)", re.IGNORECASE)
 
 
-def _least(
+def least_probability(
     tokens: Sequence[tuple[str, float]], ends: Sequence[int], start: int, end: int
 ) -> float | None:
-    """The smallest probability of the tokens that reach into a span of the text."""
+    """The smallest probability of the tokens that reach into a span of the text.
+
+    Args:
+        tokens: Tokens with their natural log-probabilities.
+        ends: Where each of them ends in the text that they spell.
+        start: First character of the span.
+        end: The one behind its last.
+
+    Returns:
+        0 to 1; None where nothing reliable is known.
+    """
     logprobs = [
         logprob
         for (token, logprob), token_end in zip(tokens, ends, strict=True)

@@ -11,6 +11,7 @@ unescaped quotes and line ends inside a text, trailing and missing commas, bare 
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -38,6 +39,8 @@ _CLOSERS = {'"': '"', "'": "'", "“": '”“"', "”": '”"', "„": '“”"
 _STOPS = {opener: re.compile(rf"[\\\n{closers}]") for opener, closers in _CLOSERS.items()}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\n", "b": " ", "f": " "}
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "none": None}
+# JSON's numbers, and those with a plus sign or without a digit on either side of the point.
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _HEX4 = re.compile(r"[0-9a-fA-F]{4}")
 
 
@@ -66,7 +69,8 @@ class FoundJson:
 
 def find_json(text: str) -> Iterator[FoundJson]:
     """Every list or object of the text that is not inside another, in order; at most 64."""
-    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_first_wins)
+    # NaN and Infinity, which Python would take for numbers, are words.
+    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_first_wins, parse_constant=str)
     position = 0
     for _ in range(_MAX_CANDIDATES):
         opening = _OPENING.search(text, position)
@@ -249,10 +253,8 @@ class _Reader:
         self.position = max(end, self.position + 1)
         if word.lower() in _LITERALS:
             return _LITERALS[word.lower()]
-        try:
-            return float(word)
-        except ValueError:
-            pass
+        if _NUMBER.fullmatch(word) and math.isfinite(number := float(word)):
+            return number
         if end >= len(self.text):
             self.is_cut = True
             return CutText(word)

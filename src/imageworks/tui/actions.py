@@ -126,6 +126,13 @@ ACTIONS: tuple[Action, ...] = (
         "tell the model something and ask again",
         _LIST,
     ),
+    Action(
+        "ask_field",
+        ("ctrl+g",),
+        "ask for field",
+        "ask for this field alone, or for one you name",
+        _LIST | _TEXT,
+    ),
     Action("batch", ("b",), "batch", "ask the model about these folders", _LIST),
     Action("stop_batch", ("B",), "stop batch", "stop the batch; again: at once", _SCREENS),
     Action("show_summary", ("M",), "summary", "how the last batch went", _SCREENS),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import locale
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imageworks.models import ImageState
 
 
-@dataclass(frozen=True, slots=True)
-class StateSign:
+class StateSign(NamedTuple):
     """A state as the list shows it.
 
     Attributes:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.command import Provider
+    from textual.dom import DOMNode
     from textual.screen import Screen
     from textual.theme import Theme
 
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _THEME_LOOK_S = 1.0
+# Python's own 5 ms is how long a frame or a key's answer would lie about before it is written.
+_TURN_S = 0.0005
+_DIALOG_STYLES = Path(__file__).with_name("dialogs.tcss")
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -102,6 +107,7 @@ class Workstation(App[int]):
         self._log_path = log_path
         self._settings = settings
         self._on_shown = on_shown
+        self._usual_turn_s = sys.getswitchinterval()
         typed_ahead = "" if graphics is None else graphics.typed_ahead
         parsed = XTermParser().feed(typed_ahead)
         self._early: list[events.Event] | None = [
@@ -131,7 +137,12 @@ class Workstation(App[int]):
             await super().on_event(event)
 
     async def on_ready(self) -> None:
-        """Does what was typed until now, in its order, and first what the probe came upon."""
+        """Does what was typed until now, in its order, and first what the probe came upon.
+
+        Before that, what the first frame did not need.
+        """
+        self.stylesheet.read(_DIALOG_STYLES)
+        await self.review.mount_prompts()
         early, self._early = self._early or [], None
         for event in early:
             await super().on_event(event)
@@ -147,6 +158,10 @@ class Workstation(App[int]):
         logger.info("Photographs are drawn as %s from now on.", event.renderer.value)
         if isinstance(self.screen, CommandScreen):
             self.screen.say(event.text)
+
+    def on_load(self) -> None:
+        """Lets the thread that writes to the terminal have its turn soon, while others work."""
+        sys.setswitchinterval(_TURN_S)
 
     def on_mount(self) -> None:
         """Listens to the signals that a lost connection and a shutdown send."""
@@ -201,6 +216,14 @@ class Workstation(App[int]):
         if self._early is None:
             super().refresh_css(animate)
 
+    def update_styles(self, node: DOMNode, animate: bool = True) -> None:  # noqa: FBT001, FBT002  # Textual's signature
+        """Gives styles to what has changed; not to the whole screen before it is shown.
+
+        Textual styles each widget as it is mounted, and all of them again for the first frame.
+        """
+        if self._early is None or node is not self.review:
+            super().update_styles(node, animate)
+
     def _show_theme(self, theme: Theme) -> None:
         """Draws in another theme, or in the same one with other colours."""
         self.register_theme(theme)
@@ -210,7 +233,8 @@ class Workstation(App[int]):
             self.theme = theme.name
 
     def on_unmount(self) -> None:
-        """Gives the signals their meaning back."""
+        """Gives the signals their meaning back, and threads their usual turns."""
+        sys.setswitchinterval(self._usual_turn_s)
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.remove_signal_handler(number)

@@ -52,7 +52,7 @@ def test_an_engine_is_started_once_in_a_session_of_its_own_with_the_key_out_of_s
     client.ensure_running()
 
     ((command, environment, options),) = spawned
-    assert command[1:] == ["-m", "imageworks.engine.worker", str(made.library.path)]
+    assert command[1:] == ["-P", "-m", "imageworks.engine.worker", str(made.library.path)]
     assert "secret" not in " ".join(command)
     assert environment[f"{ENVIRONMENT_PREFIX}API_KEY"] == "secret"
     assert environment["IMAGEWORKS_ENGINE_LOG"] == str(client.log_path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from imageworks.engine.plan import Plan, plan_for
@@ -26,7 +24,7 @@ FOUND = FoundImage(
 
 def plan(*, writes=True, redo=False, fingerprint="same", **changes):
     return plan_for(
-        replace(FOUND, **changes), fingerprint=fingerprint, writes_metadata=writes, is_redo=redo
+        FOUND._replace(**changes), fingerprint=fingerprint, writes_metadata=writes, is_redo=redo
     )
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from imageworks.engine import writing
+from imageworks.engine import worker, writing
 from imageworks.engine.hold import Hold
 from imageworks.engine.lease import claim_lease, drop_own_lease, is_alive_elsewhere, say_alive
 from imageworks.engine.pulse import Pulse
-from imageworks.engine.room import RoomGuard, free_bytes, until_writable
+from imageworks.engine.room import (
+    PASSING_REASONS,
+    RoomGuard,
+    free_bytes,
+    through_full_disks,
+    until_writable,
+)
 from imageworks.errors import LibraryBusyError, MetadataError, StoreError
+from imageworks.files import output_error
 from imageworks.models import ImageState, Tags
 from imageworks.review.session import ReviewSession
 from imageworks.store.library import Library
@@ -101,6 +109,79 @@ async def test_a_damaged_library_is_not_waited_for(library, monkeypatch):
 
     with pytest.raises(StoreError):
         await until_writable(library)
+
+
+def failing_work(reasons, result="done"):
+    """Work that ends with these errors first, and what it was called with."""
+    left = list(reasons)
+
+    async def work():
+        if left:
+            message = "no room"
+            raise StoreError(message, reason=left.pop(0))
+        return result
+
+    return work
+
+
+async def test_work_that_a_full_disk_or_a_lock_ended_is_begun_anew_after_longer_and_longer_waits(
+    library,
+):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    work = failing_work(["disk-full", "locked", "disk-full"])
+
+    assert await through_full_disks(library, work, sleep=sleep) == "done"
+    assert waited == [1.0, 2.0, 4.0]
+
+
+async def test_work_that_ends_for_a_lasting_reason_is_not_begun_anew(library):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    with pytest.raises(StoreError) as caught:
+        await through_full_disks(library, failing_work(["damaged"]), sleep=sleep)
+
+    assert caught.value.reason == "damaged"
+    assert waited == []
+
+
+async def test_an_engine_that_is_told_to_end_while_it_waits_for_room_ends(library, monkeypatch):
+    served = []
+
+    async def serve(library, *, api_key, stop):
+        served.append(stop)
+        stop.set()  # as a signal does, which its first serving has asked for
+        message = "no room"
+        raise StoreError(message, reason="disk-full")
+
+    monkeypatch.setattr(worker, "serve", serve)
+    monkeypatch.setattr("imageworks.engine.room._FIRST_PROBE_S", 0.001)
+
+    await asyncio.wait_for(worker.serve_on(library, api_key="EMPTY"), 5)
+
+    assert len(served) == 1
+
+
+def test_a_disk_that_is_full_already_is_seen_as_soon_as_it_is_watched(tmp_path):
+    hold = Hold()
+
+    RoomGuard(hold, free=lambda _folder: 1).watch([(tmp_path, "the results")])
+
+    assert "the results" in hold.text
+
+
+def test_an_output_without_room_is_a_reason_that_passes(tmp_path):
+    full = output_error(tmp_path / "a.jsonl", OSError(errno.ENOSPC, "No space left on device"))
+    other = output_error(tmp_path / "a.jsonl", OSError(errno.EACCES, "Permission denied"))
+
+    assert full.reason in PASSING_REASONS
+    assert other.reason not in PASSING_REASONS
 
 
 class FullDisk:
@@ -230,8 +311,9 @@ async def test_those_who_wait_for_the_pulse_are_woken_by_it(library):
     await asyncio.sleep(0)
     library.session.remember("a", "1")
 
-    await asyncio.wait_for(waiting, 5)
+    woken, _asleep = await asyncio.wait({waiting}, timeout=5)
 
+    assert woken == {waiting}
     beating.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await beating

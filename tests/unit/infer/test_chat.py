@@ -532,6 +532,27 @@ async def test_what_a_person_waits_for_is_streamed_and_the_same(make_engine, pic
     assert (answer.prompt_tokens, answer.completion_tokens) == (258, 40)
     assert answer.ttft_s is not None
     assert 0 <= answer.ttft_s <= answer.duration_s
+    assert answer.longest_stall_s is not None
+    assert 0 <= answer.longest_stall_s <= answer.duration_s - answer.ttft_s
+
+
+async def test_what_is_not_streamed_has_no_stall(make_engine, picture_request):
+    with OpenAIServer() as server:
+        result = await make_engine(server).infer(picture_request())
+
+    assert (result.answers[0].ttft_s, result.answers[0].longest_stall_s) == (None, None)
+
+
+async def test_a_damaged_piece_of_a_stream_is_asked_for_again(make_engine, picture_request, jpeg):
+    pieces = [json.dumps({"choices": [{"delta": {"content": text}}]}) for text in ("A", " boat")]
+    last = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    damaged = sse_fault(pieces[0], pieces[1][:-9], last, "[DONE]")
+    with OpenAIServer(faults=[damaged]) as server:
+        result = await make_engine(server).infer(picture_request(is_interactive=True))
+
+    (answer,) = result.answers
+    assert json.loads(answer.text) == default_tags(jpeg)
+    assert answer.attempts == 2
 
 
 @pytest.mark.parametrize(("backend", "is_streamed"), [("llamacpp", True), ("vllm", False)])

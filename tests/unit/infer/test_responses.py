@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -209,13 +208,20 @@ def test_lone_surrogates_never_reach_the_store():
 
 @given(value=JSON_VALUES)
 def test_any_json_is_read_without_a_crash(value):
-    response = read_chat(value)
+    """Whatever is of a wrong type counts as missing."""
+    response, complaint = read_chat(value), complaint_in(value)
+    ids, owner = model_ids(value), model_owner(value)
 
-    response.text.encode("utf-8")
-    complaint_in(value)
-    model_ids(value)
-    model_owner(value)
-    is_model_list(value)
+    assert response.text.encode("utf-8").decode("utf-8") == response.text
+    assert {type(count) for count in (response.prompt_tokens, response.completion_tokens)} <= {
+        int,
+        type(None),
+    }
+    assert complaint is None or isinstance(complaint.message, str)
+    assert all(ids)
+    assert len(set(ids)) == len(ids)
+    assert isinstance(owner, str)
+    assert is_model_list(value) or not (ids or owner)
 
 
 # -- usable or not ---------------------------------------------------------------------
@@ -339,11 +345,17 @@ def test_raw_control_characters_inside_strings_are_read():
     assert read_json(b'{"a": "x\n\x07y"}', "u") == {"a": "x\n\x07y"}
 
 
-@given(body=st.binary(max_size=200))
+@given(body=st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_json_or_an_error_of_ours(body):
-    read_complaint(body)
-    with contextlib.suppress(TransientBackendError):
-        read_json(body, "u")
+    try:
+        expected = json.loads(body.decode("utf-8", "replace"), strict=False)
+    except ValueError:
+        with pytest.raises(TransientBackendError) as caught:
+            read_json(body, "u")
+        assert caught.value.reason == "not-json"
+        assert not read_complaint(body).message
+    else:
+        assert repr(read_json(body, "u")) == repr(expected)  # NaN is not equal to itself
 
 
 # -- model lists -----------------------------------------------------------------------

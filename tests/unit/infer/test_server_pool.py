@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 
@@ -239,6 +240,25 @@ async def test_the_watch_follows_a_server_that_tells_its_load(metrics_page):
 
     assert lane.has_load_page is True
     assert 6 in changes
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), [(1, 2, 3), (9, 5, 13)])
+async def test_load_is_asked_for_often_only_while_requests_wait_for_leave(
+    metrics_page, asked, least, most
+):
+    """Within 1.2 s, in which the server tells nothing that would settle its slots."""
+    ending = time.monotonic() + 1.2
+    with OpenAIServer(texts=metrics_page) as server:
+        lane = lane_at(server.base_url, hint=2, ceiling=2)
+        pool = ServerPool([lane])
+        requests = [asyncio.create_task(pool.acquire()) for _ in range(asked)]
+        await watching(pool, lambda: time.monotonic() > ending)
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    looks = [asked for asked in server.requests if asked.path == "/metrics"]
+    assert least <= len(looks) <= most
 
 
 async def test_a_server_without_metrics_is_not_asked_for_them_again():

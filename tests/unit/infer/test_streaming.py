@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imageworks.errors import AnswerError
+from imageworks.infer.failures import RESAMPLE_REASONS
 from imageworks.infer.responses import read_chat
 from imageworks.infer.streaming import LONGEST_BLANK_RUN, RunawayGuard, StreamReader, is_repeating
 
@@ -65,7 +66,35 @@ def test_an_answer_does_not_depend_on_how_the_bytes_arrive(text, cuts, end):
 
 @given(st.lists(st.binary(max_size=60)))
 def test_any_bytes_are_read_without_another_error(parts):
-    assert read_chat(read(*parts).value()).text == ""
+    reader = StreamReader(most_tokens=100)
+    try:
+        for part in parts:
+            reader.feed(part, 0.0)
+    except AnswerError as error:
+        assert error.reason == "bad-sample"  # noqa: PT017  # most bytes are no stream at all
+    assert read_chat(reader.value()).text == ""
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"A boat", b'{"choices": [{"del', b"[]", b"\xff", b"[" * 9999]
+)
+def test_a_piece_that_cannot_be_read_is_not_passed_over(line):
+    reader = read(event(content="A "))
+
+    with pytest.raises(AnswerError) as caught:
+        reader.feed(b"data: " + line + b"\n\n" + event(content="boat") + ending(), 1.0)
+
+    assert caught.value.reason in RESAMPLE_REASONS
+
+
+def test_words_after_the_end_and_empty_lines_do_no_harm():
+    stream = b"data:\n\ndata: \n\n" + event(content="x") + ending()
+    stream = stream.replace(b"data: [DONE]", b"data: bye\n\ndata: [DONE]")
+
+    reader = read(stream)
+
+    assert read_chat(reader.value()).text == "x"
+    assert reader.is_done
 
 
 def test_stalls_are_measured_between_pieces_of_text():
@@ -130,6 +159,11 @@ def test_blanks_within_bounds_are_no_loop():
     for _ in range(20):
         guard.feed(" " * LONGEST_BLANK_RUN)
         guard.feed('"word"')
+    guard.feed(" " * LONGEST_BLANK_RUN)
+    with pytest.raises(AnswerError) as caught:
+        guard.feed(" ")
+
+    assert caught.value.reason == "whitespace-loop"
 
 
 @given(st.text(min_size=1, max_size=60))

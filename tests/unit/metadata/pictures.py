@@ -7,9 +7,13 @@ import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from imageworks.config import PersonalTaggerConfig
+from imageworks.errors import MetadataError
+from imageworks.metadata import tiff
+from imageworks.metadata.splice import apply_splices, invert_splices
 from imageworks.metadata.writer import PersonalMetadataWriter
 from imageworks.models import Keyword, Tags, WriteRequest
 
@@ -124,3 +128,47 @@ def writer(**settings):
 def request(path, caption="A heron", keywords=("heron", "river"), description="It waits.", **more):
     made = tuple(k if isinstance(k, Keyword) else Keyword(k) for k in keywords)
     return WriteRequest(Path(path), Tags(caption, made, description), **more)
+
+
+@st.composite
+def damaged(draw, image_format):
+    """A real file with XMP in it, some bytes of which are others, or its end gone."""
+    data = bytearray(encoded(image_format, picture(4, 4)))
+    for _ in range(draw(st.integers(0, 4))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(8, len(data)) | st.just(len(data)))])
+
+
+def done_or_refused(work):
+    """What some work returns; None where it was refused, which has to be told."""
+    refusal = None
+    try:
+        return work()
+    except MetadataError as error:
+        refusal = error
+    assert refusal.reason
+    assert refusal.message
+    return None
+
+
+def check_container(container, data):
+    """A file is refused with a reason, or what is put into it is found and leads back."""
+    raw = packet()
+
+    def put():
+        return (
+            container.read_embedded(data),
+            container.survivors(data),
+            container.put_packet(data, raw),
+        )
+
+    done = done_or_refused(put)
+    if done is None:
+        return
+    found, kept, splices = done
+    new = apply_splices(data, splices)
+    assert len(found.packets) <= 1
+    assert container.read_embedded(new).packets == (raw,)
+    # A damaged TIFF may point into its header or behind its end; the proof of a write refuses it.
+    assert container.survivors(new) == kept or container is tiff
+    assert apply_splices(new, invert_splices(data, splices)) == data

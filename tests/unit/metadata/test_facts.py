@@ -145,9 +145,23 @@ def test_exif_values_are_read(exif, expected):
     assert exif_facts(exif) == expected
 
 
-@given(st.dictionaries(st.sampled_from(["GPSLatitude", "GPSLongitude"]), st.text(max_size=20)))
-def test_any_exif_coordinates_are_read_or_absent(texts):
-    exif_facts({f"Exif.GPSInfo.{name}": text for name, text in texts.items()})
+RATIONALS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 100)), max_size=4).map(
+    lambda pairs: " ".join(f"{above}/{below}" for above, below in pairs)
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["GPSLatitude", "GPSLongitude"]), st.text(max_size=20) | RATIONALS
+    ),
+    st.sampled_from(["", "N", "South"]),
+)
+def test_any_exif_coordinates_are_read_or_absent(texts, half):
+    exif = {f"Exif.GPSInfo.{name}": text for name, text in texts.items()}
+    gps = exif_facts({**exif, "Exif.GPSInfo.GPSLatitudeRef": half}).gps
+
+    assert gps is None or (-90 <= gps[0] <= 90 and -180 <= gps[1] <= 180)
+    assert gps is None or len(texts) == 2
 
 
 def test_the_first_view_that_knows_a_fact_tells_it():

@@ -143,4 +143,10 @@ def test_a_keyword_of_the_file_may_be_spelled_in_any_way():
 
 
 def test_a_description_may_have_lines():
-    check_tags(Tags(description="one\n\ntwo 🦊"), [], is_overwrite=False)
+    lines = "one\n\ntwo 🦊"
+
+    check_tags(Tags(description=lines), [], is_overwrite=False)
+    with pytest.raises(MetadataError) as caught:
+        check_tags(Tags(caption=lines), [], is_overwrite=False)
+
+    assert caught.value.reason == "unsafe-text"

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from imageworks.metadata.splice import undo_splice, unpack_undo
 from imageworks.metadata.tiff import survivors
 from imageworks.models import MetadataTarget
 from tests.unit.metadata.pictures import (
+    alternative,
     app_segment,
     bag,
     encoded,
@@ -134,6 +136,42 @@ def test_what_a_sealed_file_says_is_read_and_kept(tmp_path):
     writer().write(request(path))
 
     assert writer().read(path).keywords == ("inside", "heron", "river")
+
+
+def in_utf16(folder):
+    path = folder / "IMG.jpg"
+    raw = packet(alternative("dc:title", x_default="Inside")).decode().encode("utf-16-be")
+    path.write_bytes(jpeg_with(xmp_segment(raw)))
+    return path, {}
+
+
+def sealed_with_title(folder):
+    path = folder / "IMG.jpg"
+    raw = packet(alternative("dc:title", x_default="Inside") + bag("dc:subject", "inside"))
+    path.write_bytes(jpeg_with(xmp_segment(raw), app_segment(0xEB, CREDENTIALS)))
+    return path, {}
+
+
+def beside_by_choice(folder):
+    path = folder / "IMG.jpg"
+    raw = packet(alternative("dc:title", x_default="Inside") + bag("dc:subject", "inside"))
+    path.write_bytes(jpeg_with(xmp_segment(raw)))
+    return path, {"sidecar": "always"}
+
+
+@pytest.mark.parametrize("made", [in_utf16, sealed_with_title, beside_by_choice])
+def test_what_a_person_had_written_beside_a_file_is_what_it_says_from_then_on(tmp_path, made):
+    """Else an unattended run would put the older title inside over the person's own again."""
+    path, settings = made(tmp_path)
+    edited = request(path, "Mine", ("heron",), is_caption_edited=True)
+    writer(**settings).write(replace(edited, removed_keywords=("inside",)))
+
+    found = writer(**settings).read(path)
+    writer(**settings).write(request(path, "By a run", ("heron", "mill")))
+    later = writer(**settings).read(path)
+
+    assert (found.title, found.keywords) == ("Mine", ("heron",))
+    assert (later.title, later.keywords) == ("Mine", ("heron", "mill"))
 
 
 def test_a_dng_is_left_alone_by_default(tmp_path):

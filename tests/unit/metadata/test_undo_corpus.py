@@ -1,12 +1,13 @@
 """Many different writes over many kinds of files, all taken back."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.under_fire import State, differences
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "undo_corpus"
 
@@ -27,14 +28,12 @@ def test_undoing_all_writes_over_the_corpus_leaves_every_file_as_it_was(corpus, 
 
 def test_what_an_undo_would_leave_is_seen():
     """The comparison itself: a changed byte, a stray file, a lost file, a wrong time."""
-    namespace = runpy.run_path(str(SCRIPT), run_name="undo_corpus")
-    state, differences = namespace["State"], namespace["differences"]
-    before = {name: state(b"a", 5) for name in ("same", "byte", "lost", "time")}
+    before = {name: State(b"a", 5) for name in ("same", "byte", "lost", "time")}
     after = {
-        "same": state(b"a", 5),
-        "byte": state(b"b", 5),
-        "time": state(b"a", 6),
-        "stray": state(b"a", 5),
+        "same": State(b"a", 5),
+        "byte": State(b"b", 5),
+        "time": State(b"a", 6),
+        "stray": State(b"a", 5),
     }
 
     found = differences(before, after, {"same"}, since_ns=0)

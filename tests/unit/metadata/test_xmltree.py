@@ -65,7 +65,11 @@ def test_a_document_of_33_mb_is_refused():
 
 
 def test_a_missing_final_slash_is_a_usual_variant():
-    parse_xml(b'<a xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0"/>')
+    document = parse_xml(b'<a xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0"/>')
+    with pytest.raises(MetadataError):
+        parse_xml(b'<a xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/2.0"/>')
+
+    assert document.root.tag == "a"
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)

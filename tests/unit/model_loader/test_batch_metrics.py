@@ -116,6 +116,8 @@ def test_summary_holds_all_that_the_contract_names():
         metrics.add_image()
     metrics.add("prepare", 0.1)
     metrics.add_ttft(0.25)
+    for stall_s in (0.5, 2.0, 1.0):
+        metrics.add_stall(stall_s)
     metrics.add_tokens(prompt=900, completion=60)
     metrics.add_tokens(prompt=None, completion=None)
     metrics.add_retries()
@@ -132,6 +134,8 @@ def test_summary_holds_all_that_the_contract_names():
     assert summary["stages"]["caption"]["avg"] == 2.0
     assert summary["stages"]["prepare"]["count"] == 1
     assert summary["ttft"]["p50"] == 0.25
+    assert (summary["stall"]["count"], summary["stall"]["p50"]) == (3, 1.0)
+    assert summary["stall"]["max"] == 2.0
     assert (summary["prompt_tokens"], summary["completion_tokens"]) == (900, 60)
     assert summary["tokens_per_s"] == 6.0
     assert (summary["images"], summary["images_per_s"]) == (2, 0.2)

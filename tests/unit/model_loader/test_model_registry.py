@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import json
 
 import pytest
@@ -150,8 +149,17 @@ def test_any_document_is_read_or_refused_with_a_usage_error(tmp_path_factory, do
     path = tmp_path_factory.mktemp("any") / "registry.json"
     path.write_text(json.dumps(document), "utf-8")
 
-    with contextlib.suppress(UsageError):
-        load_registry(path)
+    registry, refusal = None, None
+    try:
+        registry = load_registry(path)
+    except UsageError as error:
+        refusal = error
+
+    if registry is None:
+        assert path.name in refusal.message
+    else:
+        assert all(entry.name and entry.backend for entry in registry.entries)
+        assert {role for entry in registry.entries for role in entry.roles} == set(registry.roles())
 
 
 def test_the_example_serves_the_default_settings():

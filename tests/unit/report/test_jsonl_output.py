@@ -72,8 +72,14 @@ def test_a_full_record_says_everything():
         models={"caption": "m"},
         prompt_profile="default",
         answers=(
-            _answer((Stage.CAPTION,), ttft_s=0.5, prompt_tokens=900, completion_tokens=9),
-            _answer((Stage.KEYWORDS, Stage.DESCRIPTION), prompt_tokens=950),
+            _answer(
+                (Stage.CAPTION,),
+                ttft_s=0.5,
+                longest_stall_s=0.125,
+                prompt_tokens=900,
+                completion_tokens=9,
+            ),
+            _answer((Stage.KEYWORDS, Stage.DESCRIPTION), longest_stall_s=2.5, prompt_tokens=950),
         ),
         timing_s={"prepare": 0.2, "caption": 9.0},
         decision=DecisionMark(
@@ -100,6 +106,7 @@ def test_a_full_record_says_everything():
         "caption": 9.0,
         "keywords+description": 1.25,
         "ttft_s": 0.5,
+        "stall_s": 2.5,
     }
     assert value["tokens"] == {"prompt": 1850, "completion": 9}
     assert value["decision"] == {"by": "run", "at": "2026-11-22T12:00:00Z"}

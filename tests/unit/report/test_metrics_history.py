@@ -23,6 +23,7 @@ def _run(number=1, **more):
         "images_per_s": 2.0,
         "tokens_per_s": 120.0,
         "ttft": {"p50": 0.2},
+        "stall": {"count": 4, "max": 0.75},
         "stages": {"caption": {"p50": 1.0, "p95": 2.0}, "keywords": {"p50": 0.5, "p95": 1.0}},
         "concurrency": {"avg": 3.5, "max": 8},
         "retries": 2,
@@ -203,8 +204,14 @@ def test_the_table_shows_one_line_per_run():
     assert head.split()[:6] == ["started", "model", "profile", "images", "failed", "img/s"]
     assert set(rule) == {"─", " "}
     assert "2026-11-22 12:00  qwen   default     100       4   2.00  120.0 " in first
-    assert "0.20 s     1.50 s     3.00 s" in first
+    assert "0.20 s     0.75 s     1.50 s     3.00 s" in first
     assert second.endswith("92 %")
+
+
+def test_a_run_without_streams_has_no_stall():
+    table = runs_table([_run(1, stall={"count": 0, "max": 0.0})])
+
+    assert "0.20 s          –     1.50 s" in table  # noqa: RUF001  # the sign for "no figure"
 
 
 def test_phase_infer_counts_for_the_time_of_an_image():

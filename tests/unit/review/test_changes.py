@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,14 @@ from imageworks.models import (
     Origin,
     Tags,
 )
-from imageworks.review.changes import (
+from imageworks.review.changes import ChangePlan, planned_changes
+from imageworks.review.merge import choice_of, proposed_tags
+from imageworks.review.properties import (
     IPTC_OF,
-    ChangePlan,
     iptc_field,
     keyword_properties,
-    planned_changes,
     text_properties,
 )
-from imageworks.review.merge import choice_of, proposed_tags
 from imageworks.review.session import ReviewCard, ReviewSession
 from imageworks.store.records import ImageRow, PendingWrite
 from imageworks.text import fold
@@ -267,7 +266,7 @@ def test_plan_says_what_the_write_does(  # noqa: PLR0913, PLR0917  # one for eac
 
 
 def _row() -> ImageRow:
-    names = [field.name for field in fields(ImageRow)]
+    names = ImageRow._fields
     texts = ("caption", "reason", "reason_text", "content_id", "note")
     values: dict[str, Any] = {**dict.fromkeys(names), **dict.fromkeys(texts, "")}
     return ImageRow(**{**values, "id": 1, "path": Path("a.jpg"), "state": ImageState.SUGGESTED})

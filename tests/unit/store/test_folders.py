@@ -122,7 +122,9 @@ def test_file_that_another_choice_of_endings_leaves_out_is_kept(library, photos)
 
 @given(
     names=st.sets(
-        st.binary(min_size=1, max_size=12).filter(lambda name: not set(name) & {0, 0x2F}),
+        st.binary(min_size=1, max_size=12).filter(
+            lambda name: not set(name) & {0, 0x2F} and name not in {b".", b".."}
+        ),
         max_size=6,
     )
 )
@@ -134,6 +136,23 @@ def test_any_name_comes_back_as_it_was(names, tmp_path_factory):
 
     (folder_id,) = library.folders.record([FolderListing(Path("/photos"), 0, files)])
 
-    found = library.folders.found(folder_id, [file.name for file in files])
+    found = list(library.folders.found(folder_id, [file.name for file in files]))
     stored = library.images.rows([image.id for image in found])
     assert [os.fsencode(row.path.name) for row in stored] == sorted(names)
+
+
+def test_files_of_a_large_folder_are_found_in_the_order_asked_and_no_sooner(library):
+    files = tuple(ListedFile(f"{n:04}.jpg", ImageFormat.JPEG, 10, 20, n) for n in range(600))
+    (folder_id,) = library.folders.record([FolderListing(Path("/photos"), 0, files)])
+    names = [file.name for file in reversed(files)]
+    read: list[str] = []
+    library.connection.set_trace_callback(read.append)
+
+    found = library.folders.found(folder_id, names)
+    ids = [next(found).id for _ in range(100)]
+    assert len(read) == 1
+    ids += [image.id for image in found]
+
+    library.connection.set_trace_callback(None)
+    assert [row.path.name for row in library.images.rows(ids)] == names
+    assert len(read) > 1

@@ -85,6 +85,49 @@ def test_picture_that_changed_leaves_its_group(made: ReviewLibrary) -> None:
     assert made.library.kinship.members(first) == [first, third]
 
 
+def test_picture_between_groups_joins_them_all_whoever_was_first(made: ReviewLibrary) -> None:
+    looks = [LOOK, *(flipped(LOOK, 4, start=start) for start in (0, 5, 9))]
+    apart = [
+        add(made, f"{number}.jpg", flipped(look, 3, start=40))
+        for number, look in enumerate(looks[1:])
+    ]
+    late = [add(made, f"late-{number}.jpg", look) for number, look in enumerate(looks)]
+
+    groups = {tuple(sorted(made.library.kinship.members(i))) for i in apart + late}
+    assert groups == {tuple(sorted(apart + late))}
+
+
+def test_folder_of_copies_costs_each_picture_the_same(made: ReviewLibrary) -> None:
+    def statements(number: int) -> int:
+        image_id = made.add(f"{number}.jpg", tags_of("copy"))
+        count = 0
+
+        def counted(_sql: str) -> None:
+            nonlocal count
+            count += 1
+
+        made.library.connection.set_trace_callback(counted)
+        made.add_look(image_id, perceptual_hash=LOOK, taken_at=NOON)
+        made.library.connection.set_trace_callback(None)
+        return count
+
+    with made.library.transaction():
+        costs = [statements(number) for number in range(60)]
+
+    assert max(costs[2:]) == min(costs[2:])
+    assert len(made.library.kinship.members(1)) == 60
+
+
+def test_newest_copies_are_enough_to_be_kin_of_all(
+    made: ReviewLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imageworks.store.kinship._MOST_CANDIDATES", 3)
+
+    ids = [add(made, f"{number}.jpg", LOOK, NOON) for number in range(20)]
+
+    assert made.library.kinship.members(ids[0]) == ids
+
+
 def test_flat_pictures_are_like_nothing(made: ReviewLibrary) -> None:
     for number, look in enumerate((0, 0, 1, (1 << 64) - 1, (1 << 64) - 1)):
         add(made, f"{number}.jpg", look, NOON)
@@ -233,3 +276,23 @@ def test_moved_jpeg_leaves_the_raw_behind(made: ReviewLibrary) -> None:
 
     assert made.library.search.ids() == [jpeg, raw]
     assert made.library.kinship.followers(jpeg) == []
+
+
+def test_what_only_the_other_file_of_a_pair_got_goes_when_it_is_accepted_no_more(
+    made: ReviewLibrary,
+) -> None:
+    """An earlier accept that reached the RAW alone must not leave its words there."""
+    jpeg = made.add("a.jpg", tags_of("A boat", ["boat"]))
+    raw = add_file(made, made.photos / "a.nef", ImageFormat.RAW)
+    made.library.kinship.pair_new(10)
+    session = ReviewSession(made.library, made.config, undo_window_s=0)
+    session.accept(jpeg, tags_of("A boat", ["boat", "island"]))
+    session.accept(jpeg, tags_of("A red boat", ["boat"]))
+
+    shown, other = (
+        made.library.decisions.choice(row.decision_id or 0)
+        for row in made.library.images.rows([jpeg, raw])
+    )
+
+    assert shown.removed_keywords == ()
+    assert other.removed_keywords == ("island",)

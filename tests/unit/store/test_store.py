@@ -623,7 +623,8 @@ def test_page_queries_use_an_index(library, run):
             "SELECT * FROM work WHERE run_id=1 AND is_claimed=0"
             " ORDER BY priority DESC, attempts, position LIMIT 1"
         ),
-        "SELECT id FROM image WHERE state='suggested' AND id > 5 ORDER BY id LIMIT 100",
+        "SELECT id FROM image WHERE state='suggested' AND state <> 'discovered' AND id > 5"
+        " ORDER BY id LIMIT 100",
         "SELECT * FROM outcome WHERE run_id=1 AND is_reported=0 ORDER BY at LIMIT 5",
     ]
 
@@ -679,3 +680,37 @@ def test_programs_that_open_a_new_library_at_once_all_succeed(tmp_path: Path) ->
         program.stdin.flush()
 
     assert [program.communicate(timeout=60)[1] for program in programs] == [""] * 8
+
+
+def test_only_what_must_survive_a_power_cut_waits_for_the_disk(library):
+    waits = []
+    for is_durable in (False, True, True, False, True, False):
+        with library.transaction(is_durable=is_durable) as connection:
+            waits.append(connection.execute("PRAGMA synchronous").fetchone()[0] == 2)  # FULL
+
+    assert waits == [False, True, True, False, True, False]
+
+
+def test_an_engine_reads_the_library_without_mapping_it(library):
+    mapped = Library(library.path)
+    plain = Library(library.path, mapped_bytes=0)
+
+    sizes = [each.connection.execute("PRAGMA mmap_size").fetchone()[0] for each in (mapped, plain)]
+
+    assert sizes[0] > 0
+    assert sizes[1] == 0
+    mapped.close()
+    plain.close()
+
+
+def test_standing_is_the_newest_suggestion_and_decision(library, run):
+    assert library.images.standing(1) is None
+    image_id = library.images.record_found(found("/photos/a.jpg")).id
+    assert library.images.standing(image_id) == (None, None)
+
+    first = library.suggestions.record(image_id, run.id, suggestion())
+    decision_id = library.decisions.decide(
+        image_id, run.id, DecisionKind.ACCEPT, by="person", choice=Choice(Tags("A dog"))
+    )
+
+    assert library.images.standing(image_id) == (first, decision_id)

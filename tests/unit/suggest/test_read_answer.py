@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 
 import pytest
@@ -321,18 +322,25 @@ def test_a_megabyte_of_nonsense_takes_linear_time(text):
     assert time.process_time() - started_s < 3
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["caption", "Keywords", "tags", "alt", "text", "name", "score", "x"]),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=20,
-)
+def json_values(numbers):
+    return st.recursive(
+        st.none() | st.booleans() | numbers | st.integers() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["caption", "Keywords", "tags", "alt", "text", "name", "score", "x"]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=20,
+    )
+
+
+JSON_VALUES = json_values(st.floats())
+SOUND_VALUES = json_values(st.floats(allow_nan=False, allow_infinity=False))
 
 
 @settings(max_examples=200, deadline=None)
@@ -353,11 +361,17 @@ def test_any_damaged_json_is_read(text, edits, end):
     for place, character in edits:
         text = text[: place % (len(text) + 1)] + character + text[place % (len(text) + 1) + 1 :]
 
-    read_answer(text[: end or None])
+    text = text[: end or None]
+    parsed = read_answer(text)
+
+    assert len(parsed.prose) <= len(text)
+    assert all(isinstance(keyword.text, str) for keyword in parsed.keywords or ())
+    assert isinstance(parsed.caption, str | None)
+    assert isinstance(parsed.description, str | None)
 
 
 @settings(max_examples=150, deadline=None)
-@given(JSON_VALUES.filter(lambda value: isinstance(value, (dict, list))))
+@given(SOUND_VALUES.filter(lambda value: isinstance(value, (dict, list))))
 def test_sound_json_is_read_as_it_is(value):
     text = json.dumps(value)
 
@@ -366,6 +380,39 @@ def test_sound_json_is_read_as_it_is(value):
     assert json.dumps(found.value) == text
     assert not found.is_cut
     assert found.end == len(text)
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_words_that_python_takes_for_numbers_stay_words(word, is_sound):
+    text = f'[{word}, "dog"]' if is_sound else f"[{word}, 'dog', ]"
+
+    assert next(find_json(text)).value == [word, "dog"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr)
+    | st.from_regex(r"[-+]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})(?:[eE][-+]?\d{1,2})?", fullmatch=True)
+)
+def test_bare_numbers_are_read_as_numbers(number):
+    if number.isascii():
+        assert next(find_json(f"[{number}, 'dog', ]")).value == [float(number), "dog"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.from_regex(r"[a-z0-9_.+-]{1,12}", fullmatch=True)
+    | st.sampled_from(["nan", "inf", "-inf", "infinity", "NAN", "1e999", "9" * 400, "1_000"])
+)
+def test_a_bare_number_is_finite_whatever_it_looks_like(word):
+    value = next(find_json(f"[{word}, 'dog', ]")).value
+    assert isinstance(value, list)
+    found = value[0]
+
+    assert not isinstance(found, float) or math.isfinite(found)
+    if "_" in word or word.strip("+-").lower() in {"nan", "inf", "infinity"}:
+        assert found == word
 
 
 @settings(max_examples=150, deadline=None)

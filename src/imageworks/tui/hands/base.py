@@ -118,9 +118,6 @@ class ReviewHands(CommandScreen):
         with Container(id="body"):
             with Vertical(id="left"):
                 yield self._title
-                yield self.prompt
-                yield self.ask_prompt.question
-                yield self.ask_prompt
                 yield self.images
             with Container(id="card"):
                 with Vertical(id="view"):
@@ -129,6 +126,11 @@ class ReviewHands(CommandScreen):
                 yield self.form
         yield self._status
         yield self.key_bar
+
+    async def mount_prompts(self) -> None:
+        """Adds the lines that stay hidden until they are asked for; not for the first frame."""
+        prompts = (self.prompt, self.ask_prompt.question, self.ask_prompt)
+        await self.query_one("#left").mount(*prompts, after=self._title)
 
     def on_mount(self) -> None:
         """Goes to where the last session stopped, and begins to look for changes."""
@@ -293,6 +295,7 @@ class ReviewHands(CommandScreen):
 
     def _show_around(self, card: ReviewCard | None) -> None:
         row = None if card is None else card.row
+        self.form.show_waiting(self.session.asked.of(self.form.bound_id))
         self.form.show_notes(notes_text(card, self.listing, self.config, self.keys))
         self._facts.put(facts_text(row))
         self.preview.show(None if row is None else _picture_of(row), self._upcoming_pictures())
@@ -327,6 +330,7 @@ class ReviewHands(CommandScreen):
     def _tick(self) -> None:
         """Takes in what the engine has done."""
         try:
+            self._take_answers()
             version = self.library.data_version()
             if version != self._data_version or self.listing.is_stale or self.listing.is_loading:
                 self.listing.pair_new()
@@ -339,6 +343,21 @@ class ReviewHands(CommandScreen):
         except ImageworksError as error:
             logger.warning("The library cannot be read: %s", error)
             self.say(str(error), is_error=True)
+
+    def _take_answers(self) -> None:
+        """Puts the answers to single fields where they belong, and shows which are awaited."""
+        for image_id, stage in self.session.asked.arrived():
+            self.keep_draft()
+            is_act = self.session.asked.take(image_id, stage)
+            card = self.session.card(image_id)
+            if card is not None and image_id == self.form.bound_id:
+                self.form.take_answer(card, stage.value)
+                self.listing.touch()
+                self._show_around(card)
+            undo = f" · {self.keys.key_of('undo')} brings back what was there" if is_act else ""
+            name = "" if card is None else show_path(card.row.path.name, limit=60)
+            self.say(f"The new {stage} is there: {name}{undo}")
+        self.form.show_waiting(self.session.asked.of(self.form.bound_id))
 
     def _tell_attention(self) -> None:
         """Lets the engine ask first about what the person sees now and next.

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
-from imageworks.review.changes import planned_changes
 from imageworks.review.completion import KeywordCompleter, count_usage
 from imageworks.review.edits import adopted, with_added
 from imageworks.review.quick import QuickKeywords, with_slot
@@ -118,7 +117,8 @@ class KeywordHands(ReviewHands):
 
     def do_show_changes(self) -> None:
         """Shows what an accept would change in the file."""
-        from imageworks.tui.screens.changes import ChangesScreen  # noqa: PLC0415  # seldom seen
+        from imageworks.review.changes import planned_changes  # noqa: PLC0415  # seldom seen
+        from imageworks.tui.screens.changes import ChangesScreen  # noqa: PLC0415
 
         card = self.form.card
         if card is None or not card.can_edit:

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from imageworks.models import MetadataTarget
-from imageworks.review.changes import KEYWORDS, iptc_field
+from imageworks.review.properties import KEYWORDS, iptc_field
 from imageworks.text import clean_text, one_line, show_path
 from imageworks.tui.actions import Scope
 from imageworks.tui.screens.command import Dialog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import VerticalScroll
@@ -10,9 +11,9 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from imageworks.models import Keyword, Origin, Tags
-from imageworks.review.changes import iptc_field, keyword_properties, text_properties
 from imageworks.review.edits import TagsEdit, edit_between, repeated
 from imageworks.review.merge import merge_keywords
+from imageworks.review.properties import iptc_field, keyword_properties, text_properties
 from imageworks.text import clean_text, one_line
 from imageworks.tui.widgets.keyword_editor import KeywordEditor
 from imageworks.tui.widgets.keyword_hints import editing_hint, legend
@@ -102,6 +103,7 @@ class ReviewForm(VerticalScroll):
             "description": FieldArea("description", is_multiline=True),
         }
         self._lines = {line_id: Line(line_id, classes=names) for line_id, names in _LINES.items()}
+        self._waiting: frozenset[str] = frozenset()
         self.last_edit = TagsEdit()
         """What was done to the image that was edited last."""
 
@@ -184,6 +186,34 @@ class ReviewForm(VerticalScroll):
         edit = edit_between(self._first, tags)
         if not edit.is_empty:
             self.last_edit = edit
+
+    def take_answer(self, card: ReviewCard, name: str) -> None:
+        """Puts the model's new answer into one field, as a step that ctrl+z takes back there.
+
+        The other fields stay as they are, also the one that is being typed in.
+
+        Args:
+            card: The image as it is now; what was typed before must be saved.
+            name: The field.
+        """
+        answer = getattr(card.fields, name)
+        shown = replace(self.tags(), **{name: answer})
+        self._first = replace(self._first, **{name: answer})
+        self._card = replace(card, fields=shown)
+        self._saved = shown
+        if name == "keywords":
+            self.put_keywords(shown.keywords)
+        else:
+            self._loaded[name] = clean_text(answer, keep_newlines=name == "description")
+            self.area(name).put(self._loaded[name])
+        self.refresh_lines()
+
+    def show_waiting(self, names: Iterable[str]) -> None:
+        """Says beside their names which fields the model was asked for again."""
+        waiting = frozenset(names)
+        if waiting != self._waiting:
+            self._waiting = waiting
+            self.refresh_lines()
 
     def put(self, tags: Tags) -> None:
         """Puts other words into the fields, as a person's edit that each field can take back."""
@@ -285,7 +315,8 @@ class ReviewForm(VerticalScroll):
             shown = f" {size_bytes:,} of {iptc.limit_bytes:,} bytes: IPTC {iptc.name} is cut there"
             parts.append((shown, "$tagger-bad"))
         else:
-            shown = " · ".join(part for part in (length, becomes) if part)
+            waiting = "asked again …" if name in self._waiting else ""
+            shown = " · ".join(part for part in (waiting, length, becomes) if part)
             parts.append((f" {shown}", "$tagger-quiet not bold"))
         self._lines[f"label-{name}"].put(Content.assemble(*parts))
 

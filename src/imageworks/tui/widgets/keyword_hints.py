@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from imageworks.models import Origin
-from imageworks.review.changes import IPTC_OF, KEYWORDS
+from imageworks.review.properties import IPTC_OF, KEYWORDS
 from imageworks.text import one_line
 from imageworks.tui.widgets.chip_rows import REMOVED_SIGN, SIGNS
 
