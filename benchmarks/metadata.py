@@ -30,7 +30,8 @@ from PIL import Image
 from imageworks.config import PersonalTaggerConfig
 from imageworks.content import content_id_of_file, sniff_format
 from imageworks.metadata.process import MetadataProcess
-from imageworks.models import Keyword, Tags, WriteRequest
+from imageworks.models import Keyword, Tags
+from imageworks.stages import WriteRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,7 +32,7 @@ import httpx
 from imageworks.config import PersonalTaggerConfig
 from imageworks.infer.chat import ChatEngine
 from imageworks.infer.profiles import ProfileBook
-from imageworks.models import InferenceRequest
+from imageworks.stages import InferenceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

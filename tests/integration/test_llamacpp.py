@@ -18,8 +18,9 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.service import EngineService
 from imageworks.infer.chat import ChatEngine
 from imageworks.infer.profiles import ProfileBook
-from imageworks.models import InferenceRequest, InferenceResult, Keyword
+from imageworks.models import Keyword
 from imageworks.paths import app_paths
+from imageworks.stages import InferenceRequest, InferenceResult
 from imageworks.store.library import Library
 from imageworks.suggest.builder import build_suggestion
 from imageworks.suggest.verification import read_verdicts

@@ -1,4 +1,4 @@
-"""A run that watches: new files join it, growing ones only when they are whole."""
+"""A run that watches: new and edited files join it, growing ones only when they are whole."""
 
 from __future__ import annotations
 
@@ -58,3 +58,37 @@ async def test_new_files_are_asked_about_once_they_have_stopped_growing(
     assert asked == 3
     assert library.images.counts() == {ImageState.SUGGESTED: 3, ImageState.FAILED: 1}
     assert library.runs.get(run.id).status == "interrupted"
+
+
+async def test_file_edited_in_place_is_asked_about_again(tmp_path, library):
+    edited, other = make_photos(tmp_path / "photos", 2)
+    broken = tmp_path / "photos" / "broken.jpg"
+    broken.write_bytes(b"no picture at all")
+    os.utime(broken, (1, 1))
+    first, second = make_photos(tmp_path / "elsewhere", 2, seed=7)
+    folder_time_ns = edited.parent.stat().st_mtime_ns
+    with OpenAIServer() as server:
+        config = config_for(tmp_path, server, review_later=True)
+        run = library.runs.create("batch", config.to_json(), options=RunOptions(is_watch=True))
+        service = EngineService(library, app_paths())
+        await service.start()
+        work = asyncio.create_task(service.do_run(run, config))
+        await until(lambda: "watching" in library.runs.get(run.id).totals.get("message", ""))
+        await until(lambda: library.images.counts().get(ImageState.SUGGESTED) == 2)
+        await until(lambda: library.images.counts().get(ImageState.FAILED) == 1)
+        before = {row.path: row.content_id for row in library.images.rows(library.images.ids())}
+        edited.write_bytes(first.read_bytes())
+        await until(lambda: len(server.questions) == 3)
+        broken.write_bytes(second.read_bytes())
+        await until(lambda: len(server.questions) == 4)
+        await until(lambda: library.images.counts() == {ImageState.SUGGESTED: 3})
+        service.stop_run()
+        await asyncio.wait_for(work, 20)
+        await service.aclose()
+        asked = len(server.questions)
+
+    after = {row.path: row.content_id for row in library.images.rows(library.images.ids())}
+    assert edited.parent.stat().st_mtime_ns == folder_time_ns
+    assert asked == 4
+    assert after[edited] != before[edited]
+    assert after[other] == before[other]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from imageworks.models import RunSummary
+    from imageworks.stages import RunSummary
     from imageworks.store.library import Library
     from imageworks.store.records import RunOptions, RunRow
 

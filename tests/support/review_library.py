@@ -9,18 +9,16 @@ from PIL import Image
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.client import EngineClient
 from imageworks.models import (
-    CaptureFacts,
-    DiscoveredImage,
     ExistingMetadata,
     ImageFormat,
     ImageState,
     Keyword,
-    PreparedImage,
     Stage,
     StageAnswer,
     Suggestion,
     Tags,
 )
+from imageworks.stages import CaptureFacts, DiscoveredImage, PreparedImage
 from imageworks.store.library import Library
 from imageworks.store.records import NewSuggestion
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -125,6 +126,23 @@ def test_change_of_a_state_is_seen_without_asking_for_all_ids(
     assert row is not None
     assert row.state is ImageState.REJECTED
     assert listing.counts[ImageState.REJECTED] == 1
+
+
+def test_one_look_at_the_image_under_the_cursor_asks_for_no_other(
+    listing: ImageListing, session: ReviewSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing.move_to(1)
+    assert listing.row(1) is not None
+    session.reject(1)
+    session.reject(2)
+    ask = Mock(wraps=session.rows)
+    monkeypatch.setattr(session, "rows", ask)
+
+    listing.look_at_current()
+
+    states = [row.state for row in (listing.row(0), listing.row(1)) if row is not None]
+    assert states == [ImageState.SUGGESTED, ImageState.REJECTED]
+    ask.assert_called_once_with([2])
 
 
 def test_slow_library_is_not_asked_for_all_ids_again_at_once(

@@ -9,6 +9,7 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.errors import StoreError
 from imageworks.models import ExistingMetadata, ImageState
 from imageworks.review.session import ReviewSession
+from imageworks.tui.hands import base
 from imageworks.tui.screens.batch import BatchScreen
 from imageworks.tui.screens.help import HelpScreen
 from imageworks.tui.screens.metrics import MetricsScreen
@@ -245,6 +246,25 @@ async def test_change_by_another_process_is_seen(app: Workstation, made: ReviewL
         assert "It is cut off." in screen_text(app)
         other.images.set_state(1, ImageState.INFERRING)
         await until(pilot, lambda: "» asking   a.jpg" in screen_text(app))
+    other.close()
+
+
+async def test_image_under_the_cursor_is_followed_while_the_list_rests(
+    app: Workstation, made: ReviewLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imageworks.store.library import Library  # noqa: PLC0415  # a second connection
+
+    other = Library(made.library.path)
+    async with app.run_test(size=WIDE) as pilot:
+        other.images.set_state(5, ImageState.INFERRING)
+        await until(pilot, lambda: "» asking   e.jpg" in screen_text(app))
+        monkeypatch.setattr(base, "_CHANGES_S", 3600.0)
+        other.images.set_state(2, ImageState.INFERRING)
+        other.images.set_state(1, ImageState.FAILED, reason="decode", reason_text="It is cut off.")
+        await until(pilot, lambda: "! failed   a.jpg" in screen_text(app))
+        assert "» asking   b.jpg" not in screen_text(app)
+        monkeypatch.setattr(base, "_CHANGES_S", 0.0)
+        await until(pilot, lambda: "» asking   b.jpg" in screen_text(app))
     other.close()
 
 

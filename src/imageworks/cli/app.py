@@ -129,9 +129,10 @@ class Context:
 def run_command_line(words: Sequence[str]) -> int:
     """Runs one command; errors become one line on standard error and an exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ptag --help | head` ends quietly
-    parser = build_parser()
+    words = with_default_command(words)
+    parser = build_parser(words[0])
     try:
-        options = parser.parse_args(with_default_command(words))
+        options = parser.parse_args(words)
         # A server or a child process that goes away must not take the program with it.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         status = _run(options)
@@ -165,8 +166,14 @@ def with_default_command(words: Sequence[str]) -> list[str]:
     return ["review", *words]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; help texts come from the settings' declarations."""
+def build_parser(first: str = "") -> argparse.ArgumentParser:
+    """The parser of the whole command line; help texts come from the settings' declarations.
+
+    Args:
+        first: The first word. Where it is a command, the others get no arguments of their own:
+            to import all their modules would take longer than most commands do.
+    """
+    wanted = ALIASES.get(first, first)
     parser = OneLineParser(
         prog=PROGRAM,
         description=DESCRIPTION,
@@ -184,8 +191,9 @@ def build_parser() -> argparse.ArgumentParser:
             aliases=aliases,
             allow_abbrev=False,
         )
-        _module(command).add_arguments(sub)
-        add_setting_flags(sub, command.settings)
+        if wanted == name or wanted not in COMMANDS:
+            _module(command).add_arguments(sub)
+            add_setting_flags(sub, command.settings)
         sub.set_defaults(command=name)
     return parser
 

@@ -31,7 +31,7 @@ def run(context: Context) -> int:
     """Opens the review screen and returns its exit status."""
     refuse_without_terminal()
     from imageworks.config.user_file import UserSettingsFile  # noqa: PLC0415  # after the refusal
-    from imageworks.discover.walk import check_inputs  # noqa: PLC0415
+    from imageworks.discover.inputs import check_inputs  # noqa: PLC0415
     from imageworks.engine.client import EngineClient  # noqa: PLC0415
     from imageworks.store.library import Library  # noqa: PLC0415
     from imageworks.tui.app import run_review  # noqa: PLC0415  # Textual takes its time

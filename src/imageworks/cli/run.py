@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imageworks.config import PersonalTaggerConfig
     from imageworks.engine.progress import Progress
     from imageworks.engine.service import EngineService
-    from imageworks.models import RunSummary
+    from imageworks.stages import RunSummary
     from imageworks.store.library import Library
     from imageworks.store.records import RunRow
 
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Runs a batch to its end and returns the exit status."""
-    from imageworks.discover.walk import check_inputs  # noqa: PLC0415  # the engine's weight
+    from imageworks.discover.inputs import check_inputs  # noqa: PLC0415  # the engine's weight
     from imageworks.store.library import Library  # noqa: PLC0415
 
     options = context.options

@@ -7,13 +7,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from imageworks.content import HEAD_BYTES, sniff_format
-from imageworks.models import (
-    FORMAT_EXTENSIONS,
-    DiscoveredImage,
-    ImageFormat,
-    ListedFile,
-    SkippedPath,
-)
+from imageworks.models import FORMAT_EXTENSIONS, ImageFormat
+from imageworks.stages import DiscoveredImage, ListedFile, SkippedPath
 
 if TYPE_CHECKING:
     import os

@@ -18,16 +18,8 @@ from imageworks.discover.inspect import (
     inspect_listed,
     is_own_or_system_file,
 )
-from imageworks.errors import UsageError
-from imageworks.models import (
-    IMAGE_EXTENSIONS,
-    DiscoveredImage,
-    FolderListing,
-    ImageFormat,
-    KnownFolder,
-    ListedFile,
-    SkippedPath,
-)
+from imageworks.models import IMAGE_EXTENSIONS
+from imageworks.stages import DiscoveredImage, FolderListing, KnownFolder, ListedFile, SkippedPath
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -47,34 +39,6 @@ _PROGRAM_FOLDERS = frozenset(
     ("@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "__macosx")
 )
 _PROGRAM_FOLDER_ENDINGS = (".photoslibrary", ".aplibrary", ".photolibrary", ".lrdata")
-
-
-def check_inputs(inputs: Sequence[Path]) -> tuple[Path, ...]:
-    """The inputs as absolute paths, links not resolved, each once, in their order.
-
-    Raises:
-        UsageError: One is missing, cannot be read, or is neither a file nor a folder.
-    """
-    absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in inputs)  # noqa: PTH100  # keeps links
-    for path in absolute:
-        try:
-            _try_reading(path)
-        except OSError as error:
-            message = f"{show_path(path)} cannot be read: {error.strerror}."
-            raise UsageError(message, hint="check the input path.", reason="input") from error
-    return tuple(absolute)
-
-
-def _try_reading(path: Path) -> None:
-    if path.is_dir():
-        with os.scandir(path):
-            return
-    path.stat()  # missing: says so
-    if not path.is_file():
-        message = f"{show_path(path)} is neither a file nor a folder."
-        raise UsageError(message, hint="give photographs or folders.", reason="input")
-    with path.open("rb"):
-        return
 
 
 def discover_images(
@@ -148,7 +112,7 @@ class _Walk:
     is_recursive: bool
     endings: frozenset[str]
     known: Mapping[str, KnownFolder] = field(default_factory=dict)
-    formats: dict[str, ImageFormat | None] = field(default_factory=dict)
+    formats: dict[str, str | None] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)
     roots: list[Path] = field(default_factory=list)
     given: set[FileKey] = field(default_factory=set)
@@ -282,7 +246,8 @@ class _Walk:
     def _learn(self, ending: str) -> None:
         """Looks at an ending once, as it is written: a folder has few, and many files of each."""
         lower = ending.lower()
-        self.formats[ending] = format_of_extension(lower)
+        known = format_of_extension(lower)
+        self.formats[ending] = None if known is None else known.value
         if lower in self.endings and not is_own_or_system_file(ending[1:]):
             self.wanted.add(ending)
 

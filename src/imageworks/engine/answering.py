@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.infer.engine import BaseInferenceEngine
-    from imageworks.models import InferenceRequest, InferenceResult, Suggestion, Tags
+    from imageworks.models import Suggestion, Tags
+    from imageworks.stages import InferenceRequest, InferenceResult
 
 logger = logging.getLogger(__name__)
 

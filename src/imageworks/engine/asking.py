@@ -14,7 +14,8 @@ from imageworks.engine.keeping import Keeper, completed, hinted
 from imageworks.engine.neighbours import library_keywords
 from imageworks.engine.scanning import inspect_claimed
 from imageworks.errors import MetadataError, PhotoError, TransientBackendError
-from imageworks.models import ExistingMetadata, InferenceRequest, PreparedImage, Stage, WriteRequest
+from imageworks.models import ExistingMetadata, Stage
+from imageworks.stages import InferenceRequest, PreparedImage, WriteRequest
 from imageworks.store.records import NewSuggestion, WorkItem
 from imageworks.text import show_path
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from imageworks.infer.engine import BaseInferenceEngine
     from imageworks.metadata.process import MetadataProcess
     from imageworks.model_loader.metrics import BatchRunMetrics
-    from imageworks.models import InferenceResult, Suggestion
+    from imageworks.models import Suggestion
     from imageworks.prepare.processes import ImageProcesses
+    from imageworks.stages import InferenceResult
     from imageworks.store.library import Library
     from imageworks.store.records import StoredSuggestion
 

@@ -142,7 +142,7 @@ class EngineClient:
         Raises:
             UsageError: One is missing or cannot be read.
         """
-        from imageworks.discover.walk import check_inputs  # noqa: PLC0415  # seldom needed
+        from imageworks.discover.inputs import check_inputs  # noqa: PLC0415  # seldom needed
 
         return check_inputs(folders)
 

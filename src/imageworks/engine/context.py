@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from imageworks.models import CaptureFacts, ExistingMetadata
+    from imageworks.models import ExistingMetadata
+    from imageworks.stages import CaptureFacts
 
 _MAX_KEYWORDS = 20
 _MAX_CHARACTERS = 200

@@ -14,7 +14,7 @@ from imageworks.prepare.shrinking import smaller_jpeg
 
 if TYPE_CHECKING:
     from imageworks.infer.engine import BaseInferenceEngine
-    from imageworks.models import InferenceRequest, InferenceResult
+    from imageworks.stages import InferenceRequest, InferenceResult
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.errors import PhotoError, TransientBackendError
-    from imageworks.models import ExistingMetadata, PreparedImage
+    from imageworks.models import ExistingMetadata
+    from imageworks.stages import PreparedImage
     from imageworks.store.library import Library
     from imageworks.store.records import Standing, StoredSuggestion, WorkItem
 

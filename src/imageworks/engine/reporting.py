@@ -10,11 +10,11 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.asking import measure
 from imageworks.files import whole_file
 from imageworks.model_loader.metrics import BatchRunMetrics
-from imageworks.models import PersonalTaggerRecord, RunSummary
 from imageworks.report.contact_sheet import write_contact_sheet
 from imageworks.report.jsonl import JsonlWriter, json_line
 from imageworks.report.markdown import write_markdown_summary
 from imageworks.report.metrics_history import MetricsHistory
+from imageworks.stages import PersonalTaggerRecord, RunSummary
 
 if TYPE_CHECKING:
     from pathlib import Path

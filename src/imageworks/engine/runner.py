@@ -22,7 +22,7 @@ from imageworks.engine.scanning import RunScan
 from imageworks.engine.warming import WarmUp
 from imageworks.engine.watching import WatchScan
 from imageworks.errors import BackendError, ImageworksError
-from imageworks.models import ImageState, RunSummary
+from imageworks.models import ImageState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from imageworks.infer.engine import BaseInferenceEngine
     from imageworks.metadata.process import MetadataProcess
     from imageworks.prepare.processes import ImageProcesses
+    from imageworks.stages import RunSummary
     from imageworks.store.library import Library
     from imageworks.store.records import RunRow, WorkItem
 

@@ -14,17 +14,11 @@ from typing import TYPE_CHECKING
 from imageworks.discover.inspect import inspect_file
 from imageworks.discover.walk import list_folders
 from imageworks.engine.plan import Plan, plan_for
-from imageworks.models import (
-    DecisionKind,
-    DiscoveredImage,
-    FolderListing,
-    ImageState,
-    ListedFile,
-    SkippedPath,
-)
+from imageworks.models import DecisionKind, ImageState
 from imageworks.paths import app_paths
 from imageworks.review.merge import proposed_tags
 from imageworks.review.rules import RuleBook
+from imageworks.stages import DiscoveredImage, FolderListing, ListedFile, SkippedPath
 from imageworks.store.records import Choice
 from imageworks.text import show_path
 
@@ -32,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from imageworks.config import PersonalTaggerConfig
-    from imageworks.models import KnownFolder
+    from imageworks.stages import KnownFolder
     from imageworks.store.library import Library
     from imageworks.store.records import FoundImage, RunRow, WorkItem
 
@@ -127,10 +121,9 @@ class LibraryScan:
         async for batch in walked(self._config, known):
             with self._library.transaction():
                 self._library.folders.record(batch)
-                for listing in batch:
-                    for entry in listing.entries:
-                        if not isinstance(entry, ListedFile):
-                            take_note(self._library, entry)
+                odd = [e for some in batch for e in some.entries if not isinstance(e, ListedFile)]
+                for entry in odd:
+                    take_note(self._library, entry)
 
 
 class RunScan:
@@ -192,7 +185,8 @@ class RunScan:
 
     def _is_to_ask(self, found: FoundImage, *, is_redo: bool) -> bool:
         """Deals with one file, unless it has to be asked about."""
-        if self._library.outcomes.has(self._run.id, found.id):
+        is_done = self._library.outcomes.has(self._run.id, found.id)
+        if is_done and not found.is_changed:
             self.planned += 1
             return False
         plan = plan_for(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from imageworks.engine.progress import Progress
-    from imageworks.models import RunSummary
     from imageworks.paths import AppPaths
+    from imageworks.stages import RunSummary
     from imageworks.store.library import Library
     from imageworks.store.records import RunRow
 

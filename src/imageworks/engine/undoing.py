@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
 from imageworks.metadata.restore import UndoState, restore, undo_state
-from imageworks.models import Keyword, Origin, Tags, WriteRequest
+from imageworks.models import Keyword, Origin, Tags
 from imageworks.review.merge import current_texts
+from imageworks.stages import WriteRequest
 from imageworks.text import fold
 
 if TYPE_CHECKING:

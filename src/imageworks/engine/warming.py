@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from imageworks.engine.scanning import inspect_path, walked
 from imageworks.errors import PhotoError
-from imageworks.models import DiscoveredImage, ListedFile, SkippedPath
+from imageworks.stages import DiscoveredImage, ListedFile, SkippedPath
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.process import MetadataProcess
-    from imageworks.models import FolderListing
     from imageworks.prepare.processes import ImageProcesses
+    from imageworks.stages import FolderListing
     from imageworks.store.library import Library
     from imageworks.store.records import RunRow
 

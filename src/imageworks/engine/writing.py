@@ -16,16 +16,10 @@ from imageworks.errors import MetadataError
 from imageworks.metadata.process import MetadataProcess
 from imageworks.metadata.replace import mirrored, sweep_leftovers
 from imageworks.metadata.restore import UndoState, await_writer, undo_state
-from imageworks.models import (
-    ExistingMetadata,
-    ImageState,
-    Origin,
-    Tags,
-    WriteOutcome,
-    WriteRequest,
-)
+from imageworks.models import ExistingMetadata, ImageState, Origin, Tags
 from imageworks.paths import app_paths
 from imageworks.review.merge import current_texts
+from imageworks.stages import WriteOutcome, WriteRequest
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

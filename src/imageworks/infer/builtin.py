@@ -31,13 +31,14 @@ from imageworks.infer.builtin_words import (
     read_manifest,
 )
 from imageworks.infer.engine import BaseInferenceEngine, ProbeResult
-from imageworks.models import InferenceResult, Stage, StageAnswer
+from imageworks.models import Stage, StageAnswer
+from imageworks.stages import InferenceResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from imageworks.config import PersonalTaggerConfig
-    from imageworks.models import InferenceRequest
+    from imageworks.stages import InferenceRequest
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from imageworks.models import CaptureFacts, InferenceRequest, PixelFacts
+    from imageworks.stages import CaptureFacts, InferenceRequest, PixelFacts
 
 DARK_LUMA_RATIO = 0.25
 VERY_DARK_LUMA_RATIO = 0.15

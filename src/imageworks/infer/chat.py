@@ -24,7 +24,8 @@ from imageworks.infer.seen import NOTE_NOT_SEEN, may_be_unseen
 from imageworks.infer.server_pool import ServerPool
 from imageworks.infer.servers import backend_of_owner, traits_of
 from imageworks.infer.transport import ChatExchange, ServerConnection
-from imageworks.models import InferenceResult, Stage, StageAnswer
+from imageworks.models import Stage, StageAnswer
+from imageworks.stages import InferenceResult
 from imageworks.text import one_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.infer.profiles import PromptProfile
-    from imageworks.models import InferenceRequest
+    from imageworks.stages import InferenceRequest
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from imageworks.config import PersonalTaggerConfig
     from imageworks.infer.embedded_server import EmbeddedServers
     from imageworks.infer.profiles import PromptProfile
-    from imageworks.models import InferenceRequest, InferenceResult
+    from imageworks.stages import InferenceRequest, InferenceResult
 
 logger = logging.getLogger(__name__)
 

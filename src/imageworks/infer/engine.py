@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from imageworks.models import InferenceRequest, InferenceResult
+    from imageworks.stages import InferenceRequest, InferenceResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ _DEADLINE_FLOOR_S = 10.0
 _DEADLINE_P95S = 4.0
 _HEDGE_FLOOR_S = 1.0
 _HEDGE_P95S = 3.0
-_TAIL_HEDGE_P95S = 1.5
+# When nothing else waits, slots stand idle and a copy keeps nobody from an answer.
+_TAIL_HEDGE_FLOOR_S = 0.25
+_TAIL_HEDGE_P95S = 1.1
 
 
 class LatencyTracker:
@@ -62,4 +64,6 @@ class LatencyTracker:
         p95_s = self.p95_s
         if p95_s is None:
             return None
-        return max(_HEDGE_FLOOR_S, (_TAIL_HEDGE_P95S if is_tail else _HEDGE_P95S) * p95_s)
+        if is_tail:
+            return max(_TAIL_HEDGE_FLOOR_S, _TAIL_HEDGE_P95S * p95_s)
+        return max(_HEDGE_FLOOR_S, _HEDGE_P95S * p95_s)

@@ -13,7 +13,8 @@ from imageworks.text import clean_text, one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from imageworks.models import InferenceRequest, Stage
+    from imageworks.models import Stage
+    from imageworks.stages import InferenceRequest
 
 CONTEXT_INTRODUCTION = (
     "Facts from the file; they may be unrelated to what is visible. "

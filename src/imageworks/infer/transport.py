@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import ipaddress
 import logging
 import secrets
 import ssl
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -86,7 +84,6 @@ class ServerConnection:
         timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        _settle_missing_sniffio()
         self._timeout_s = timeout_s
         self._clock = clock
         url = _parsed(base_url)
@@ -284,17 +281,6 @@ class _Clients:
         """Closes all connections; safe to call twice."""
         for client in self._under_way:
             await client.aclose()
-
-
-def _settle_missing_sniffio() -> None:
-    """Spares httpcore the search for sniffio, which anyio no longer brings along.
-
-    It imports it at every lock and write, and so looks into every folder of the path: 45 us, four or
-    five times a request (httpcore 1.0.9, `_synchronization.py`). None in `sys.modules` is Python's own way
-    of saying that a module is not to be found (reference, "The import system", 5.3.1).
-    """
-    if importlib.util.find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]  # as documented
 
 
 def is_local_host(host: str) -> bool:

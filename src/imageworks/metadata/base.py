@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imageworks.metadata.explain import Explanation
-    from imageworks.models import ExistingMetadata, WriteOutcome, WriteRequest
+    from imageworks.models import ExistingMetadata
+    from imageworks.stages import WriteOutcome, WriteRequest
 
 
 class MetadataWriter(Protocol):

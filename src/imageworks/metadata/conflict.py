@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from imageworks.metadata.fields import FieldMapping
     from imageworks.metadata.values import FieldValues
-    from imageworks.models import ExistingMetadata, Keyword, WriteRequest
+    from imageworks.models import ExistingMetadata, Keyword
+    from imageworks.stages import WriteRequest
 
 _SHOWN_CHARACTERS = 120
 

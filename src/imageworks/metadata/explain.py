@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from imageworks.errors import MetadataError
 from imageworks.metadata import inventory
-from imageworks.models import ExistingMetadata, Keyword, MetadataTarget, Tags, WriteRequest
+from imageworks.models import ExistingMetadata, Keyword, MetadataTarget, Tags
+from imageworks.stages import WriteRequest
 from imageworks.text import fold
 
 if TYPE_CHECKING:

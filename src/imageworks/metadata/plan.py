@@ -26,7 +26,7 @@ from imageworks.metadata.refusal import refusal
 from imageworks.metadata.replace import check_folder, check_replaceable
 from imageworks.metadata.source import Source
 from imageworks.metadata.splice import Splice
-from imageworks.models import ExistingMetadata, ImageFormat, MetadataTarget, WriteRequest
+from imageworks.models import ExistingMetadata, ImageFormat, MetadataTarget
 from imageworks.text import show_path
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.sidecar import SidecarNames
     from imageworks.metadata.values import FieldValues
+    from imageworks.stages import WriteRequest
 
     BeginDraft = Callable[[Source, Sequence[Splice]], None]
 

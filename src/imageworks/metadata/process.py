@@ -26,7 +26,8 @@ from imageworks.metadata.wire import (
     decode_reply,
     encode_request,
 )
-from imageworks.models import ExistingMetadata, WriteOutcome, WriteRequest
+from imageworks.models import ExistingMetadata
+from imageworks.stages import WriteOutcome, WriteRequest
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

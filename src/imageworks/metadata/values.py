@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from imageworks.config import PersonalTaggerConfig
     from imageworks.metadata.packet import XmpPacket
-    from imageworks.models import WriteRequest
+    from imageworks.stages import WriteRequest
 
 logger = logging.getLogger(__name__)
 

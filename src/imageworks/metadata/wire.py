@@ -21,7 +21,8 @@ from imageworks import errors
 from imageworks.config import PersonalTaggerConfig
 from imageworks.errors import ImageworksError, MetadataError
 from imageworks.metadata.explain import Explanation
-from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
+from imageworks.models import ExistingMetadata, MetadataTarget
+from imageworks.stages import WriteOutcome, WriteRequest
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -16,7 +16,7 @@ from imageworks.errors import ImageworksError
 from imageworks.metadata import exiv2
 from imageworks.metadata.wire import BEGUN, Explain, Go, Intent, Opening, encode_reply, read_request
 from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
-from imageworks.models import WriteOutcome, WriteRequest
+from imageworks.stages import WriteOutcome, WriteRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

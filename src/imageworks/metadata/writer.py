@@ -21,8 +21,9 @@ from imageworks.metadata.replace import (
 from imageworks.metadata.sidecar import SidecarNames
 from imageworks.metadata.source import Source, identity_of, read_source
 from imageworks.metadata.splice import FileUndo, invert_splices, pack_undo
-from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome, WriteRequest
+from imageworks.models import ExistingMetadata, MetadataTarget
 from imageworks.paths import app_paths
+from imageworks.stages import WriteOutcome, WriteRequest
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

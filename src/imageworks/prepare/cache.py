@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imageworks.errors import DecodeError
-from imageworks.models import PixelFacts
+from imageworks.stages import PixelFacts
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from PIL import Image
 
-from imageworks.models import CaptureFacts
+from imageworks.stages import CaptureFacts
 from imageworks.text import clean_text
 
 if TYPE_CHECKING:

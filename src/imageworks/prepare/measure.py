@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from PIL import Image, ImageChops, ImageStat
 
-from imageworks.models import PixelFacts
+from imageworks.stages import PixelFacts
 
 _SAMPLE_PX = 48
 _MONOCHROME_CHROMA = 20

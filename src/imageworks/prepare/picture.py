@@ -12,7 +12,7 @@ from PIL import Image
 
 from imageworks.content import ByteSource, content_id_of_file
 from imageworks.errors import DecodeError
-from imageworks.models import CaptureFacts, ImageFormat, PreparedImage
+from imageworks.models import ImageFormat
 from imageworks.prepare.budget import PixelBudget, target_size
 from imageworks.prepare.cache import CachedFacts
 from imageworks.prepare.capture import capture_facts, orientation_of, read_exif, read_raw_exif
@@ -20,6 +20,7 @@ from imageworks.prepare.colour import flatten, to_srgb
 from imageworks.prepare.faults import PILLOW_FAULTS, translated_faults
 from imageworks.prepare.measure import perceptual_hash, pixel_facts
 from imageworks.prepare.raw import RawPreview, find_previews
+from imageworks.stages import CaptureFacts, PreparedImage
 from imageworks.text import show_path
 
 if TYPE_CHECKING:

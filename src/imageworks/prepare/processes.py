@@ -15,9 +15,10 @@ from imageworks.text import show_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from imageworks.models import ImageFormat, PreparedImage
+    from imageworks.models import ImageFormat
     from imageworks.prepare.budget import PixelBudget
     from imageworks.prepare.cache import PreviewCache
+    from imageworks.stages import PreparedImage
 
     ImageProcess = ChildProcess[Request, PreparedImage | DecodeError]
 

@@ -12,8 +12,8 @@ from imageworks.errors import DecodeError
 from imageworks.prepare.picture import prepare_image
 
 if TYPE_CHECKING:
-    from imageworks.models import PreparedImage
     from imageworks.prepare.messages import Request
+    from imageworks.stages import PreparedImage
 
 _OUT_OF_MEMORY_SCORE = 500
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from imageworks.models import PersonalTaggerRecord, RunSummary
+    from imageworks.stages import PersonalTaggerRecord, RunSummary
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from imageworks.models import Keyword, PersonalTaggerRecord
+    from imageworks.models import Keyword
+    from imageworks.stages import PersonalTaggerRecord
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from imageworks.models import PersonalTaggerRecord, RunSummary
+    from imageworks.stages import PersonalTaggerRecord, RunSummary
 
 _TABLE_HEAD = "| image | caption | keywords | status |\n| --- | --- | --- | --- |\n"
 

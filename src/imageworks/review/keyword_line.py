@@ -6,7 +6,7 @@ Each change gives a new line, so an undo is the line before. Nothing here knows 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.models import Keyword, Origin
 from imageworks.review.merge import (
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(NamedTuple):
     """A keyword, and whether the image is to have it."""
 
     keyword: Keyword
@@ -162,7 +161,7 @@ class KeywordLine:
         chip = self.current
         if chip is None:
             return self
-        return self._with_chip(self.cursor, replace(chip, is_kept=not chip.is_kept))
+        return self._with_chip(self.cursor, chip._replace(is_kept=not chip.is_kept))
 
     def shifted(self, step: int) -> KeywordLine:
         """The chip under the cursor some places on, and the cursor with it."""
@@ -225,11 +224,11 @@ class KeywordLine:
             return self
         if chip.keyword.origin is Origin.PERSON:
             return replace(self, chips=(*self.chips[: self.cursor], *self.chips[self.cursor + 1 :]))
-        return self._with_chip(self.cursor, replace(chip, is_kept=False))
+        return self._with_chip(self.cursor, chip._replace(is_kept=False))
 
     def _without_all(self) -> KeywordLine:
         chips = tuple(
-            replace(chip, is_kept=False)
+            chip._replace(is_kept=False)
             for chip in self.chips
             if chip.keyword.origin is not Origin.PERSON or not chip.is_kept
         )

@@ -11,7 +11,7 @@ import logging
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imageworks.errors import ConfigError
 from imageworks.files import change_stamp, whole_file
@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 _HEADER = "# Your own words: what takes a keyword's place, and what is not wanted.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One line for the vocabulary file: ``better`` takes the place of ``wrong``; empty bans it."""
 
     wrong: str

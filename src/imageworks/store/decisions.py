@@ -20,7 +20,8 @@ from imageworks.store.records import (
 if TYPE_CHECKING:
     import sqlite3
 
-    from imageworks.models import ExistingMetadata, WriteOutcome
+    from imageworks.models import ExistingMetadata
+    from imageworks.stages import WriteOutcome
     from imageworks.store.library import Library
 
 _STATE_AFTER = {

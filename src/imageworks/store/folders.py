@@ -7,14 +7,17 @@ from collections import Counter
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from imageworks.models import FolderListing, ImageFormat, ImageState, KnownFolder, ListedFile
-from imageworks.store.records import FoundImage
+from imageworks.models import ImageState
+from imageworks.stages import FolderListing, KnownFolder, ListedFile
+from imageworks.store.found import FOUND, found_image
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from imageworks.store.library import Library
+    from imageworks.store.records import FoundImage
 
 _SETTLED_MS = 2000
 """Some file systems count time in steps of two seconds (FAT): within one a folder may change and
@@ -29,13 +32,6 @@ _INSERT = (
     " is_inspected) VALUES "
 )
 _NEW_FILE = "(?1, ?, CAST(? AS BLOB), ?, ?, ?, ?, 'discovered', 0)"
-FOUND = """
-SELECT i.*, s.fingerprint, d.made_by, d.kind AS decided, w.image_id AS queued
-FROM image i LEFT JOIN suggestion s ON s.id = i.suggestion_id
-  LEFT JOIN decision d ON d.id = i.decision_id LEFT JOIN work w ON w.image_id = i.id
-WHERE i.folder_id = ?
-"""
-
 
 _NewFile = tuple[tuple[int], tuple[str | bytes, str, int, int, int]]
 """A folder's id, and a `ListedFile`."""
@@ -73,6 +69,15 @@ class Folders:
             by_name = {row["name"]: row for row in rows}
             for name in some:
                 yield found_image(by_name[name])
+
+    def files(self, folder: Path) -> dict[str, tuple[int, int]]:
+        """Size in bytes and time in nanoseconds of the files known in a folder, by name."""
+        rows = self._library.connection.execute(
+            "SELECT i.name, i.size, i.mtime_ns FROM image i JOIN folder f ON f.id = i.folder_id"
+            " WHERE f.path=?",
+            (os.fsencode(folder),),
+        )
+        return {os.fsdecode(row["name"]): (row["size"], row["mtime_ns"]) for row in rows}
 
     def known(self) -> dict[str, KnownFolder]:
         """Every folder that was walked, by its path."""
@@ -215,26 +220,4 @@ def _count_new(connection: sqlite3.Connection, counts: Mapping[int, int]) -> Non
     connection.execute(
         f"INSERT INTO tally VALUES {rows} ON CONFLICT DO UPDATE SET n = n + excluded.n",  # noqa: S608  # marks
         list(chain.from_iterable(counts.items())),
-    )
-
-
-def found_image(row: sqlite3.Row, *, is_changed: bool = False) -> FoundImage:
-    """What the library knows of a file, from a row of `FOUND`.
-
-    Args:
-        row: The row.
-        is_changed: The file is not as it was. It counts as changed until it is read again.
-    """
-    is_unread = row["content"] is None and row["suggestion_id"] is not None
-    return FoundImage(
-        id=row["id"],
-        format=ImageFormat(row["format"]),
-        state=ImageState(row["state"]),
-        is_new=False,
-        is_changed=is_changed or is_unread,
-        is_queued=row["queued"] is not None,
-        content_id=row["content"] or "",
-        fingerprint=row["fingerprint"] or "",
-        decided_by=row["made_by"] or "",
-        is_decided=row["decided"] in {"accept", "reject", "skip"},
     )

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from imageworks.models import ImageFormat, ImageState
-from imageworks.store.folders import FOUND, found_image
+from imageworks.store.found import FOUND, found_image
 from imageworks.store.records import (
     FoundImage,
     ImageRow,
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from imageworks.models import DiscoveredImage, PreparedImage
+    from imageworks.stages import DiscoveredImage, PreparedImage
     from imageworks.store.library import Library
 
 _ROW = """
 SELECT i.*, f.path AS folder,
   coalesce((SELECT json_extract(d.tags, '$.caption') FROM decision d
             WHERE d.id = i.decision_id AND d.kind = 'accept'), s.caption, '') AS caption,
-  (SELECT count(*) FROM kin k JOIN kin m ON m.group_id = k.group_id
-   WHERE k.image_id = i.id) AS group_size,
+  (SELECT group_id FROM kin WHERE image_id = i.id) AS group_id,
   (SELECT count(*) FROM image r WHERE r.lead_id = i.id) AS followers,
   EXISTS (SELECT 1 FROM wish w WHERE w.image_id = i.id) AS is_asked_again
 FROM image i JOIN folder f ON f.id = i.folder_id LEFT JOIN suggestion s ON s.id = i.suggestion_id
@@ -88,7 +87,7 @@ class Images:
             f"{_ROW} WHERE i.is_inspected=0 AND i.id > ? AND {clause} ORDER BY i.id LIMIT ?",
             (after_id, *values, limit),
         )
-        return [_image_row(row) for row in rows]
+        return self._image_rows(rows)
 
     def record_prepared(self, image_id: int, prepared: PreparedImage) -> None:
         """Takes note of what decoding measured and where the previews are."""
@@ -155,7 +154,7 @@ class Images:
         rows = self._library.connection.execute(
             f"{_ROW} WHERE i.content=? AND i.id<>? ORDER BY i.id", (content_id, image_id)
         )
-        return [_image_row(row) for row in rows]
+        return self._image_rows(rows)
 
     def adopt_moved(self, old_id: int, new_id: int) -> None:
         """The file of ``new_id`` is ``old_id``'s, moved: history stays with the old row."""
@@ -198,7 +197,7 @@ class Images:
         """Images by id, in the order of the ids; unknown ids are left out."""
         marks = ",".join("?" * len(image_ids))
         found = self._library.connection.execute(f"{_ROW} WHERE i.id IN ({marks})", image_ids)
-        by_id = {row["id"]: _image_row(row) for row in found}
+        by_id = {row.id: row for row in self._image_rows(found)}
         return [by_id[i] for i in image_ids if i in by_id]
 
     def ids(self, *, states: Iterable[ImageState] = (), folders: Sequence[Path] = ()) -> list[int]:
@@ -249,6 +248,18 @@ class Images:
             (ImageState.FAILED,),
         )
         return {row["reason"]: row["n"] for row in rows}
+
+    def _image_rows(self, rows: Iterable[sqlite3.Row]) -> list[ImageRow]:
+        """Images from rows of `_ROW`. A group is counted once, however many of them are in it."""
+        found = list(rows)
+        groups = list({row["group_id"] for row in found} - {None})
+        sizes = self._library.connection.execute(
+            f"SELECT group_id, count(*) FROM kin WHERE group_id IN ({','.join('?' * len(groups))})"  # noqa: S608  # marks
+            " GROUP BY group_id",
+            groups,
+        )
+        size_of = {row[0]: row[1] for row in sizes}
+        return [_image_row(row, size_of.get(row["group_id"], 1)) for row in found]
 
     def _insert(
         self, connection: sqlite3.Connection, folder_id: int, name: bytes, found: DiscoveredImage
@@ -324,7 +335,7 @@ def below(folders: Sequence[Path], *, with_files: bool = True) -> tuple[str, lis
     return f"({' OR '.join(clauses)})", values
 
 
-def _image_row(row: sqlite3.Row) -> ImageRow:
+def _image_row(row: sqlite3.Row, group_size: int) -> ImageRow:
     return ImageRow(
         id=row["id"],
         path=stored_path(row["folder"], row["name"]),
@@ -341,7 +352,7 @@ def _image_row(row: sqlite3.Row) -> ImageRow:
         suggestion_id=row["suggestion_id"],
         decision_id=row["decision_id"],
         note=row["note"],
-        group_size=max(1, row["group_size"]),
+        group_size=group_size,
         followers=row["followers"],
         is_asked_again=bool(row["is_asked_again"]),
     )

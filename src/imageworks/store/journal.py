@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from imageworks.models import WriteOutcome
+    from imageworks.stages import WriteOutcome
     from imageworks.store.library import Library
     from imageworks.store.records import PendingWrite
 

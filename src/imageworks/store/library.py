@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imageworks.errors import StoreError
 from imageworks.store.acts import Acts
 from imageworks.store.corrections import StoredCorrections
 from imageworks.store.decisions import Decisions
-from imageworks.store.folders import Folders
 from imageworks.store.images import Images
 from imageworks.store.journal import Journal
 from imageworks.store.kinship import Kinship
 from imageworks.store.neighbours import Neighbours
-from imageworks.store.outcomes import Outcomes
 from imageworks.store.pending import Pending
 from imageworks.store.queue import WorkQueue
 from imageworks.store.runs import Runs
@@ -31,6 +30,9 @@ from imageworks.text import show_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from imageworks.store.folders import Folders
+    from imageworks.store.outcomes import Outcomes
 
 _BUSY_TIMEOUT_S = 30.0
 _BUSY_PAUSE_S = 0.01
@@ -64,14 +66,12 @@ class Library:
         with store_errors(path):
             self._connection = _connect(path)
             _prepare(self._connection, path, mapped_bytes)
-        self.folders = Folders(self)
         self.images = Images(self)
         self.suggestions = Suggestions(self)
         self.decisions = Decisions(self)
         self.journal = Journal(self)
         self.queue = WorkQueue(self)
         self.runs = Runs(self)
-        self.outcomes = Outcomes(self)
         self.session = SessionMemory(self)
         self.search = Search(self)
         self.kinship = Kinship(self)
@@ -80,6 +80,20 @@ class Library:
         self.pending = Pending(self)
         self.usage = Usage(self)
         self.neighbours = Neighbours(self)
+
+    @cached_property
+    def folders(self) -> Folders:
+        """The folders, and what a scan found in them."""
+        from imageworks.store.folders import Folders  # noqa: PLC0415  # for scans only
+
+        return Folders(self)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """What became of each image of a run."""
+        from imageworks.store.outcomes import Outcomes  # noqa: PLC0415  # for reports only
+
+        return Outcomes(self)
 
     @property
     def connection(self) -> sqlite3.Connection:

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from imageworks.models import (
-    DecisionMark,
-    ImageState,
-    MetadataTarget,
-    PersonalTaggerRecord,
-    Tags,
-)
+from imageworks.models import DecisionMark, ImageState, MetadataTarget, Tags
+from imageworks.stages import PersonalTaggerRecord
 from imageworks.store.records import (
     answers_from_json,
     cache_path,

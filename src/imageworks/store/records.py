@@ -146,7 +146,7 @@ class NewSuggestion:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What somebody decided to have in the file; see `models.WriteRequest`."""
+    """What somebody decided to have in the file; see `stages.WriteRequest`."""
 
     tags: Tags = field(default_factory=Tags)
     is_caption_edited: bool = False

@@ -22,7 +22,8 @@ from imageworks.suggest.parse import NOTE_CUT, NOTE_ONLY_THOUGHTS, ParsedAnswer,
 from imageworks.suggest.tolerant_json import CutText
 
 if TYPE_CHECKING:
-    from imageworks.models import InferenceResult, Keyword, StageAnswer
+    from imageworks.models import Keyword, StageAnswer
+    from imageworks.stages import InferenceResult
 
 logger = logging.getLogger(__name__)
 

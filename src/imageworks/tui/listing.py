@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from imageworks.store.id_load import IdLoad
     from imageworks.store.records import ImageRow
 
-PAGE_ROWS = 64
-_MAX_PAGES = 32
+PAGE_ROWS = 32
+_MAX_PAGES = 64
 LARGE = 50_000
 """A library of more images is listed in a thread, behind a first page."""
 _LARGE_PAUSE_S = 5.0
@@ -84,6 +84,13 @@ class ImageListing:
                 self._pages.pop(next(iter(self._pages)))
             self._pages[number] = page
         return page.get(self.ids[position])
+
+    def look_at_current(self) -> None:
+        """Takes in what has changed of the image under the cursor, and of no other."""
+        page = self._pages.get(self.position // PAGE_ROWS)
+        if page is not None and self.ids:
+            page.pop(self.ids[self.position], None)
+            page |= {row.id: row for row in self._session.rows([self.ids[self.position]])}
 
     def move_to(self, position: int) -> None:
         """Puts the cursor on a position, or on the nearest there is."""

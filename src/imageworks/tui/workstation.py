@@ -107,6 +107,7 @@ class Workstation(App[int]):
         self._log_path = log_path
         self._settings = settings
         self._on_shown = on_shown
+        self._is_shown = False
         self._usual_turn_s = sys.getswitchinterval()
         typed_ahead = "" if graphics is None else graphics.typed_ahead
         parsed = XTermParser().feed(typed_ahead)
@@ -141,6 +142,7 @@ class Workstation(App[int]):
 
         Before that, what the first frame did not need.
         """
+        self._is_shown = True
         self.stylesheet.read(_DIALOG_STYLES)
         await self.review.mount_prompts()
         early, self._early = self._early or [], None
@@ -213,7 +215,7 @@ class Workstation(App[int]):
 
         Textual reads the whole sheet a second time for the theme that an app begins with.
         """
-        if self._early is None:
+        if self._is_shown:
             super().refresh_css(animate)
 
     def update_styles(self, node: DOMNode, animate: bool = True) -> None:  # noqa: FBT001, FBT002  # Textual's signature
@@ -221,7 +223,7 @@ class Workstation(App[int]):
 
         Textual styles each widget as it is mounted, and all of them again for the first frame.
         """
-        if self._early is None or node is not self.review:
+        if self._is_shown or node is not self.review:
             super().update_styles(node, animate)
 
     def _show_theme(self, theme: Theme) -> None:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from imageworks.discover.inspect import inspect_file, is_own_or_system_file
-from imageworks.models import DiscoveredImage, ImageFormat, SkippedPath
+from imageworks.models import ImageFormat
+from imageworks.stages import DiscoveredImage, SkippedPath
 
 
 def save(path: Path, pillow_format: str = "JPEG") -> Path:

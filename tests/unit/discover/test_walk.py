@@ -12,9 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from imageworks.discover.walk import check_inputs, discover_images, list_folders
+from imageworks.discover.inputs import check_inputs
+from imageworks.discover.walk import discover_images, list_folders
 from imageworks.errors import UsageError
-from imageworks.models import DiscoveredImage, ImageFormat, KnownFolder, ListedFile, SkippedPath
+from imageworks.models import ImageFormat
+from imageworks.stages import DiscoveredImage, KnownFolder, ListedFile, SkippedPath
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 

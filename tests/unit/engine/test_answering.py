@@ -10,7 +10,8 @@ import pytest
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.answering import MAX_UNUSABLE, Answering
 from imageworks.errors import AnswerError, TransientBackendError
-from imageworks.models import InferenceRequest, InferenceResult, Stage, StageAnswer
+from imageworks.models import Stage, StageAnswer
+from imageworks.stages import InferenceRequest, InferenceResult
 
 WHOLE = {"caption": "A boat at sea", "keywords": ["boat"], "description": "A boat lies at sea."}
 CAPTION = {"caption": "A boat at sea"}

@@ -10,7 +10,8 @@ import pytest
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.careful import NOT_VERIFIED, NOTHING_AGREED, CarefulAnswering
 from imageworks.errors import AnswerError, TransientBackendError
-from imageworks.models import InferenceRequest, InferenceResult, Stage, StageAnswer
+from imageworks.models import Stage, StageAnswer
+from imageworks.stages import InferenceRequest, InferenceResult
 
 WHOLE = {"caption": "A boat", "keywords": ["boat", "gull"], "description": "A boat lies at sea."}
 

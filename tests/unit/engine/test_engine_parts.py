@@ -26,8 +26,9 @@ from imageworks.engine.lease import (
 from imageworks.engine.progress import RateMeter
 from imageworks.engine.writing import write_settings
 from imageworks.errors import LibraryBusyError, StoreError, UsageError
-from imageworks.models import CaptureFacts, ExistingMetadata
+from imageworks.models import ExistingMetadata
 from imageworks.paths import app_paths
+from imageworks.stages import CaptureFacts
 from imageworks.store.library import Library
 from imageworks.store.records import RunOptions
 

@@ -14,8 +14,8 @@ from PIL import Image
 from imageworks.engine.fitting import NOTE_SMALLER, FittingEngine
 from imageworks.errors import AnswerError, DecodeError
 from imageworks.infer.seen import jpeg_size
-from imageworks.models import InferenceRequest, InferenceResult
 from imageworks.prepare.shrinking import smaller_jpeg
+from imageworks.stages import InferenceRequest, InferenceResult
 
 
 def jpeg_of(width: int, height: int) -> bytes:

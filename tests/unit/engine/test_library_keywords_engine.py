@@ -16,15 +16,8 @@ from imageworks.engine import neighbours
 from imageworks.engine.neighbours import NOT_LOOKED_UP, LibraryKeywords, library_keywords
 from imageworks.errors import AnswerError, BackendError, UsageError
 from imageworks.infer.builtin import VECTOR_KIND
-from imageworks.models import (
-    DecisionKind,
-    DiscoveredImage,
-    ImageFormat,
-    Keyword,
-    Origin,
-    Suggestion,
-    Tags,
-)
+from imageworks.models import DecisionKind, ImageFormat, Keyword, Origin, Suggestion, Tags
+from imageworks.stages import DiscoveredImage
 from imageworks.store.library import Library
 from imageworks.store.records import Choice, NewSuggestion
 

@@ -8,7 +8,8 @@ from typing import Any
 from imageworks.config import PersonalTaggerConfig
 from imageworks.engine.warming import WarmUp
 from imageworks.errors import DecodeError
-from imageworks.models import DiscoveredImage, ImageFormat
+from imageworks.models import ImageFormat
+from imageworks.stages import DiscoveredImage
 from imageworks.store.records import RunOptions
 from tests.e2e.conftest import make_photos
 

@@ -17,9 +17,10 @@ from imageworks.engine.writing import WriteLoop, write_request
 from imageworks.errors import MetadataError
 from imageworks.metadata.process import MetadataProcess
 from imageworks.metadata.writer import PersonalMetadataWriter
-from imageworks.models import ExistingMetadata, ImageState, Tags, WriteOutcome
+from imageworks.models import ExistingMetadata, ImageState, Tags
 from imageworks.paths import app_paths
 from imageworks.review.session import ReviewSession
+from imageworks.stages import WriteOutcome
 from tests.support.review_library import ReviewLibrary
 
 SIDECAR = (

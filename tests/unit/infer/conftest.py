@@ -10,7 +10,7 @@ from imageworks.config import PersonalTaggerConfig
 from imageworks.infer.chat import ChatEngine
 from imageworks.infer.profiles import ProfileBook
 from imageworks.infer.retry import RetryPolicy
-from imageworks.models import InferenceRequest
+from imageworks.stages import InferenceRequest
 from tests.support.fake_time import FakeTime
 
 

@@ -20,8 +20,9 @@ from imageworks.errors import AnswerError, BackendError, DecodeError
 from imageworks.infer import builtin, builtin_words
 from imageworks.infer.builtin import MODEL_NAME, NOTHING_FOUND, BuiltinEngine
 from imageworks.infer.builtin_words import Thresholds
-from imageworks.models import CaptureFacts, InferenceRequest, PixelFacts, Stage
+from imageworks.models import Stage
 from imageworks.prepare.crops import rgb_crops
+from imageworks.stages import CaptureFacts, InferenceRequest, PixelFacts
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "photos"
 NOON = datetime(2024, 6, 1, 12)  # noqa: DTZ001  # cameras record local time without a zone

@@ -26,7 +26,7 @@ from imageworks.infer.builtin_facts import (
     read_facts,
     season_of,
 )
-from imageworks.models import CaptureFacts, InferenceRequest, PixelFacts
+from imageworks.stages import CaptureFacts, InferenceRequest, PixelFacts
 
 ALL = ("camera", "date", "place")
 MIDNIGHT = datetime(2023, 5, 4, 23, 30)  # noqa: DTZ001  # cameras record local time without a zone

@@ -17,7 +17,8 @@ from imageworks.infer.prompts import (
     keyword_range,
     language_name,
 )
-from imageworks.models import InferenceRequest, Stage
+from imageworks.models import Stage
+from imageworks.stages import InferenceRequest
 
 
 def request_with(**changes):

@@ -7,8 +7,6 @@ import inspect
 import json
 import logging
 import ssl
-import sys
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -348,29 +346,6 @@ def test_untrusted_certificate_is_not_mistaken_for_an_absent_server():
         raise error
 
     assert caught.value.reason == "tls"
-
-
-@pytest.mark.parametrize("is_installed", [True, False])
-async def test_sniffio_is_looked_for_once_and_used_where_it_is(
-    connect, body, monkeypatch, tmp_path, is_installed
-):
-    (tmp_path / "sniffio.py").write_text("def current_async_library(): return 'asyncio'\n")
-    monkeypatch.delitem(sys.modules, "sniffio", raising=False)
-    if is_installed:
-        monkeypatch.syspath_prepend(tmp_path)
-    looks = []
-    monkeypatch.setattr(
-        sys, "meta_path", [SimpleNamespace(find_spec=lambda *a: looks.append(a[0])), *sys.meta_path]
-    )
-    with OpenAIServer() as server:
-        connection = connect(server.base_url)
-        found = looks.count("sniffio")
-        await connection.chat(body)
-        await connection.chat(body)
-
-    assert looks.count("sniffio") == found + is_installed
-    assert bool(sys.modules["sniffio"]) is is_installed
-    sys.modules.pop("sniffio")
 
 
 async def test_closing_twice_is_fine(connect, dead_url):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from imageworks.errors import UsageError
 from imageworks.infer.profiles import ProfileBook
 from imageworks.infer.prompts import PromptWriter
-from imageworks.models import InferenceRequest, Stage
+from imageworks.models import Stage
+from imageworks.stages import InferenceRequest
 from tests.support.openai_server import OpenAIServer, Reply, status_fault
 
 HOSTILE = (

@@ -15,7 +15,8 @@ from imageworks.errors import MetadataError
 from imageworks.metadata import tiff
 from imageworks.metadata.splice import apply_splices, invert_splices
 from imageworks.metadata.writer import PersonalMetadataWriter
-from imageworks.models import Keyword, Tags, WriteRequest
+from imageworks.models import Keyword, Tags
+from imageworks.stages import WriteRequest
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"

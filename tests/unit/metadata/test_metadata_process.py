@@ -14,7 +14,8 @@ from imageworks.metadata import process as module
 from imageworks.metadata import worker
 from imageworks.metadata.process import MetadataProcess
 from imageworks.metadata.wire import Go, Intent, Opening, decode_reply, encode_request
-from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome
+from imageworks.models import ExistingMetadata, MetadataTarget
+from imageworks.stages import WriteOutcome
 from tests.unit.metadata.pictures import (
     bag,
     config,

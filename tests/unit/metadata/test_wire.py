@@ -15,7 +15,8 @@ from imageworks.metadata.wire import (
     encode_request,
     read_request,
 )
-from imageworks.models import ExistingMetadata, MetadataTarget, WriteOutcome
+from imageworks.models import ExistingMetadata, MetadataTarget
+from imageworks.stages import WriteOutcome
 from tests.unit.metadata.pictures import config, request
 
 TEXT = st.text(max_size=20)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from imageworks.models import CaptureFacts
 from imageworks.prepare.capture import capture_facts, orientation_of, read_exif, read_raw_exif
+from imageworks.stages import CaptureFacts
 
 # Pillow warns of odd EXIF; `prepare_image` is where that is silenced.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from imageworks.errors import DecodeError
-from imageworks.models import PixelFacts
 from imageworks.prepare.budget import PixelBudget
 from imageworks.prepare.cache import CachedFacts, PreviewCache
+from imageworks.stages import PixelFacts
 
 ID = "abcdef0123456789abcdef0123456789"
 FACTS = CachedFacts(

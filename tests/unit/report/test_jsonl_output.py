@@ -20,12 +20,12 @@ from imageworks.models import (
     Keyword,
     MetadataTarget,
     Origin,
-    PersonalTaggerRecord,
     Stage,
     StageAnswer,
     Tags,
 )
 from imageworks.report.jsonl import JsonlWriter, json_line, record_to_json
+from imageworks.stages import PersonalTaggerRecord
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -318,7 +318,8 @@ def test_a_full_disk_in_a_process_of_its_own_leaves_whole_lines(tmp_path):
         from datetime import UTC, datetime
         from pathlib import Path
         from imageworks.errors import StoreError
-        from imageworks.models import ImageState, PersonalTaggerRecord
+        from imageworks.models import ImageState
+        from imageworks.stages import PersonalTaggerRecord
         from imageworks.report.jsonl import JsonlWriter
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -357,7 +358,8 @@ def test_a_kill_at_any_moment_leaves_a_file_that_goes_on(tmp_path):
         import sys
         from datetime import UTC, datetime
         from pathlib import Path
-        from imageworks.models import ImageState, PersonalTaggerRecord, Tags
+        from imageworks.models import ImageState, Tags
+        from imageworks.stages import PersonalTaggerRecord
         from imageworks.report.jsonl import JsonlWriter
 
         moment = datetime(2026, 1, 1, tzinfo=UTC)

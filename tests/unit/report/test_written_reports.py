@@ -18,16 +18,10 @@ from PIL import Image
 
 from imageworks.errors import StoreError
 from imageworks.files import whole_file
-from imageworks.models import (
-    ImageState,
-    Keyword,
-    MetadataTarget,
-    PersonalTaggerRecord,
-    RunSummary,
-    Tags,
-)
+from imageworks.models import ImageState, Keyword, MetadataTarget, Tags
 from imageworks.report.contact_sheet import write_contact_sheet
 from imageworks.report.markdown import counted, status_text, write_markdown_summary
+from imageworks.stages import PersonalTaggerRecord, RunSummary
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EVIL = '<script>alert(1)</script> | "x" [a](http://evil) `c` \n# h &amp; </figure>'

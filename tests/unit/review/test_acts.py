@@ -15,10 +15,10 @@ from imageworks.models import (
     MetadataTarget,
     Origin,
     Tags,
-    WriteOutcome,
 )
 from imageworks.review.session import ReviewSession
 from imageworks.review.steps import finish, in_steps
+from imageworks.stages import WriteOutcome
 from imageworks.store.acts import KEPT_ACTS
 from imageworks.store.records import PendingWrite
 from tests.support.review_library import ReviewLibrary, five_photos, tags_of

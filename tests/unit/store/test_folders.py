@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imageworks.discover.walk import list_folders
-from imageworks.models import FolderListing, ImageFormat, ImageState, KnownFolder, ListedFile
+from imageworks.models import ImageFormat, ImageState
+from imageworks.stages import FolderListing, KnownFolder, ListedFile
 from imageworks.store.library import Library
 
 HOUR_S = 3600
@@ -156,3 +157,45 @@ def test_files_of_a_large_folder_are_found_in_the_order_asked_and_no_sooner(libr
     library.connection.set_trace_callback(None)
     assert [row.path.name for row in library.images.rows(ids)] == names
     assert len(read) > 1
+
+
+def test_one_folder_that_comes_twice_is_one_folder(library):
+    first, second = (ListedFile(f"{name}.jpg", ImageFormat.JPEG, 10, 20, 30) for name in "ab")
+    folder = Path("/photos")
+
+    ids = library.folders.record(
+        [FolderListing(folder, 50, (first,)), FolderListing(folder, 0, (second,))]
+    )
+
+    assert len(set(ids)) == 1
+    assert [row.path.name for row in rows(library)] == ["a.jpg", "b.jpg"]
+    assert library.images.counts() == {ImageState.DISCOVERED: 2}
+    assert library.folders.known()["/photos"].mtime_ns == 50
+
+
+def test_many_folders_and_files_are_all_taken_over(library):
+    files = tuple(
+        ListedFile(f"{number}.jpg", ImageFormat.JPEG, number + 1, 20, 30) for number in range(600)
+    )
+    others = [FolderListing(Path(f"/photos/{number}"), 50, ()) for number in range(600)]
+
+    ids = library.folders.record([*others, FolderListing(Path("/photos"), 50, files)])
+
+    assert len(set(ids)) == 601
+    assert library.folders.files(Path("/photos")) == {
+        file.name: (file.size_bytes, file.mtime_ns) for file in files
+    }
+    assert library.folders.record(others) == ids[:-1]
+
+
+def test_images_are_found_by_their_states(library, photos):
+    scan(library, photos)
+    library.images.set_state(2, ImageState.FAILED, reason="decode")
+
+    both = [ImageState.DISCOVERED, ImageState.FAILED]
+
+    assert library.images.ids(states=[ImageState.FAILED]) == [2]
+    assert library.images.ids(states=[ImageState.DISCOVERED]) == [1, 3]
+    assert library.images.ids(states=both) == library.search.ids(states=both) == [1, 2, 3]
+    assert library.search.ids(states=[ImageState.FAILED]) == [2]
+    assert library.images.failures() == {"decode": 1}

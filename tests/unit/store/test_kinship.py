@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imageworks.models import DecisionKind, DiscoveredImage, ImageFormat, ImageState
+from imageworks.models import DecisionKind, ImageFormat, ImageState
 from imageworks.review.session import ReviewSession
 from imageworks.review.steps import finish
+from imageworks.stages import DiscoveredImage
 from imageworks.store.kinship import BURST_BITS, BURST_S, NEAR_BITS
 from tests.support.review_library import ReviewLibrary, tags_of
 

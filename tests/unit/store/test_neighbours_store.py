@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imageworks.models import DecisionKind, DiscoveredImage, ImageFormat, Keyword, Suggestion, Tags
+from imageworks.models import DecisionKind, ImageFormat, Keyword, Suggestion, Tags
+from imageworks.stages import DiscoveredImage
 from imageworks.store.library import Library
 from imageworks.store.records import Choice, NewSuggestion
 

@@ -14,21 +14,19 @@ from hypothesis import strategies as st
 from imageworks.errors import StoreError, UsageError
 from imageworks.models import (
     DecisionKind,
-    DiscoveredImage,
     ExistingMetadata,
     ImageFormat,
     ImageState,
     Keyword,
     MetadataTarget,
     Origin,
-    PreparedImage,
     Priority,
     Stage,
     StageAnswer,
     Suggestion,
     Tags,
-    WriteOutcome,
 )
+from imageworks.stages import DiscoveredImage, PreparedImage, WriteOutcome
 from imageworks.store import library as library_module
 from imageworks.store.library import Library
 from imageworks.store.records import (
@@ -623,8 +621,10 @@ def test_page_queries_use_an_index(library, run):
             "SELECT * FROM work WHERE run_id=1 AND is_claimed=0"
             " ORDER BY priority DESC, attempts, position LIMIT 1"
         ),
-        "SELECT id FROM image WHERE state='suggested' AND state <> 'discovered' AND id > 5"
-        " ORDER BY id LIMIT 100",
+        (
+            "SELECT id FROM image WHERE state='suggested' AND state <> 'discovered' AND id > 5"
+            " ORDER BY id LIMIT 100"
+        ),
         "SELECT * FROM outcome WHERE run_id=1 AND is_reported=0 ORDER BY at LIMIT 5",
     ]
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imageworks.errors import AnswerError
-from imageworks.models import InferenceResult, Origin, Stage, StageAnswer, Suggestion, Tags
+from imageworks.models import Origin, Stage, StageAnswer, Suggestion, Tags
+from imageworks.stages import InferenceResult
 from imageworks.suggest.builder import NOTE_PLAIN, build_suggestion
 
 ALL = tuple(Stage)

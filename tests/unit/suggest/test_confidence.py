@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imageworks.models import InferenceResult, Keyword, Stage, StageAnswer
+from imageworks.models import Keyword, Stage, StageAnswer
+from imageworks.stages import InferenceResult
 from imageworks.suggest.builder import build_suggestion
 from imageworks.suggest.confidence import with_probabilities
 

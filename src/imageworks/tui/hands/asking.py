@@ -5,11 +5,11 @@ from __future__ import annotations
 from imageworks.errors import UsageError
 from imageworks.models import Stage
 from imageworks.tui.actions import Scope
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.widgets.fields import ReviewForm
 
 
-class AskingHands(ReviewHands):
+class AskingHands(Hands):
     """Another suggestion or another field, with or without a word from the person."""
 
     def do_regenerate(self) -> None:

@@ -56,6 +56,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.15
+_CHANGES_S = 0.5
+"""A list that changes all the time is taken in anew at most this often."""
 DRAFT_DELAY_S = 0.3
 PROGRESS_S = 0.25
 REST_S = 0.3
@@ -107,6 +109,8 @@ class ReviewHands(CommandScreen):
         self.ask_prompt = AskPrompt(self._title)
         self._facts = Line("facts")
         self._data_version = 0
+        self._is_behind = False
+        self._taken_in_s = float("-inf")
         self._seen: tuple[int, ...] = ()
         self._seen_at_s = 0.0
         self._told: tuple[int, ...] = ()
@@ -332,10 +336,16 @@ class ReviewHands(CommandScreen):
         try:
             self._take_answers()
             version = self.library.data_version()
-            if version != self._data_version or self.listing.is_stale or self.listing.is_loading:
+            is_changed = version != self._data_version
+            self._data_version = version
+            self._is_behind |= is_changed
+            is_due = time.monotonic() - self._taken_in_s >= _CHANGES_S
+            if is_due and (self._is_behind or self.listing.is_stale or self.listing.is_loading):
                 self.listing.pair_new()
-                self._data_version = version
                 self._take_in_changes()
+            elif is_changed:
+                self.listing.look_at_current()
+                self._show_if_changed()
             self._tell_attention()
             if news := self.engine.look():
                 self.say(news)
@@ -374,6 +384,7 @@ class ReviewHands(CommandScreen):
             self.engine.client.look_at(seen)
 
     def _take_in_changes(self) -> None:
+        self._is_behind, self._taken_in_s = False, time.monotonic()
         self.listing.refresh()
         self.images.follow()
         if self.form.bound_id != self.listing.current_id:
@@ -381,8 +392,12 @@ class ReviewHands(CommandScreen):
             self.show_current()
             return
         self.show_title()
+        self._show_if_changed()
+
+    def _show_if_changed(self) -> None:
+        """Shows the image under the cursor anew, where another process has changed it."""
         card = self.form.card
-        if card is None or self.form.is_dirty:
+        if card is None or card.row.id != self.listing.current_id or self.form.is_dirty:
             return
         # A field that a person is in keeps its text, unless it could not be edited anyway.
         is_free = self.scope is Scope.LIST or not card.can_edit

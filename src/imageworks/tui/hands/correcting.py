@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.text import one_line, show_path
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.wording import count_text
 
 if TYPE_CHECKING:
     from imageworks.review.corrections import Offer, RuleOffer
 
 
-class CorrectingHands(ReviewHands):
+class CorrectingHands(Hands):
     """Corrections of the last accept, carried further."""
 
     def do_fix_others(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.text import one_line
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.screens.review_texts import outcome_text
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imageworks.review.steps import Steps
 
 
-class DecidingHands(ReviewHands):
+class DecidingHands(Hands):
     """Decisions on the image under the cursor."""
 
     def do_accept(self) -> None:

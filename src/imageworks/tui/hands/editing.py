@@ -10,7 +10,7 @@ from textual.app import SuspendNotSupported
 
 from imageworks.errors import UsageError
 from imageworks.tui.actions import Scope
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.widgets.fields import FieldArea, ReviewForm
 from imageworks.tui.widgets.keyword_editor import KeywordEditor
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _KEYWORD_ACTIONS = frozenset({"toggle_keyword", "keyword_earlier", "keyword_later"})
 
 
-class EditingHands(ReviewHands):
+class EditingHands(Hands):
     """Where the keys go while a person types."""
 
     def allows(self, action: Action) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.models import DecisionKind
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 
 if TYPE_CHECKING:
     from imageworks.models import Tags
 
 
-class GroupingHands(ReviewHands):
+class GroupingHands(Hands):
     """Acts on all that is like the image under the cursor."""
 
     def do_group(self) -> None:

@@ -9,12 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
-from imageworks.review.completion import KeywordCompleter, count_usage
 from imageworks.review.edits import adopted, with_added
 from imageworks.review.quick import QuickKeywords, with_slot
-from imageworks.review.vocabulary import read_vocabulary, vocabulary_stamp
 from imageworks.text import one_line
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.widgets.keyword_editor import KeywordEditor
 from imageworks.tui.wording import count_text
 
@@ -29,7 +27,7 @@ _FIRST_COUNT_DELAY_S = 2.0
 """The first frame and its picture go before the words that a person may type later."""
 
 
-class KeywordHands(ReviewHands):
+class KeywordHands(Hands):
     """What is done with keywords outside their field; all of it is a draft until accepted."""
 
     copied: tuple[Keyword, ...] = ()
@@ -46,9 +44,15 @@ class KeywordHands(ReviewHands):
         return threading.Event()
 
     def on_mount(self) -> None:
-        """Lets keywords be completed, from what is counted already."""
-        self.form.keywords.completer = KeywordCompleter(self.library.usage)
+        """Lets keywords be completed once the first frame is there."""
+        self.call_after_refresh(self._begin_to_complete)
         self.set_timer(_FIRST_COUNT_DELAY_S, self.learn_words)
+
+    def _begin_to_complete(self) -> None:
+        """Completes keywords from what is counted already."""
+        from imageworks.review.completion import KeywordCompleter  # noqa: PLC0415  # typed later
+
+        self.form.keywords.completer = KeywordCompleter(self.library.usage)
 
     def on_unmount(self) -> None:
         """Ends the counting within a step."""
@@ -152,6 +156,8 @@ class KeywordHands(ReviewHands):
         self.say(f"{word} {_listed(named or self.copied)}")
 
     async def _learn(self) -> None:
+        from imageworks.review.completion import count_usage  # noqa: PLC0415  # typed later
+
         try:
             await self._read_vocabulary()
             if self.library.usage.is_behind():
@@ -164,6 +170,12 @@ class KeywordHands(ReviewHands):
             self._is_learning = False
 
     async def _read_vocabulary(self) -> None:
+        from imageworks.review.completion import KeywordCompleter  # noqa: PLC0415  # typed later
+        from imageworks.review.vocabulary import (  # noqa: PLC0415
+            read_vocabulary,
+            vocabulary_stamp,
+        )
+
         path = self.session.rules.path
         stamp = vocabulary_stamp(path)
         if stamp == self._vocabulary_stamp:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 
 
-class LookingHands(ReviewHands):
+class LookingHands(Hands):
     """Zoom and pan; the next image is shown whole again."""
 
     def do_zoom_in(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.models import DecisionKind
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.wording import count_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _VERBS = {
 }
 
 
-class MarkingHands(ReviewHands):
+class MarkingHands(Hands):
     """Picks images, and decides or edits many as one act."""
 
     async def do_mark(self) -> None:

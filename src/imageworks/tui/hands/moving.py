@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from imageworks.review.filters import filter_text, parse_filter
 from imageworks.tui.actions import Scope
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 
 
-class MovingHands(ReviewHands):
+class MovingHands(Hands):
     """Cursor, filter and order."""
 
     async def do_next(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imageworks.errors import ImageworksError
-from imageworks.tui.hands.base import ReviewHands
+from imageworks.tui.hands.hands import Hands
 from imageworks.tui.screens.review_texts import NOT_ASKED
 from imageworks.tui.wording import count_text
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from imageworks.tui.screens.batch import BatchChoices
 
 
-class ScreenHands(ReviewHands):
+class ScreenHands(Hands):
     """What leads away from the review, and the batch."""
 
     def do_batch(self) -> None:

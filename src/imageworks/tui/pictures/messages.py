@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from imageworks.tui.terminal import Renderer
+if TYPE_CHECKING:
+    from imageworks.tui.terminal import Renderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,7 @@ class PictureWish:
         return self.original == other.original
 
 
-@dataclass(frozen=True, slots=True)
-class PictureRequest:
+class PictureRequest(NamedTuple):
     """A picture to draw in a pane; equal requests have equal replies.
 
     Attributes:
@@ -66,8 +67,7 @@ class PictureRequest:
     centre: tuple[float, float] = (0.5, 0.5)
 
 
-@dataclass(frozen=True, slots=True)
-class SixelTile:
+class SixelTile(NamedTuple):
     """A part of a Sixel picture that stands by itself.
 
     Attributes:
@@ -81,8 +81,7 @@ class SixelTile:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class PictureReply:
+class PictureReply(NamedTuple):
     """A picture ready to be drawn.
 
     Attributes:

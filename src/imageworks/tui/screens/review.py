@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imageworks.tui.hands.asking import AskingHands
+from imageworks.tui.hands.base import ReviewHands
 from imageworks.tui.hands.correcting import CorrectingHands
 from imageworks.tui.hands.deciding import DecidingHands
 from imageworks.tui.hands.editing import EditingHands
@@ -25,5 +26,6 @@ class ReviewScreen(
     KeywordHands,
     LookingHands,
     MarkingHands,
+    ReviewHands,
 ):
-    """Where a person decides, image by image; each of its bases adds acts to `ReviewHands`."""
+    """Where a person decides, image by image; its bases add acts to `ReviewHands`."""
