@@ -331,7 +331,7 @@ def loop_gaps_ms(folder: Path, *, is_busy: bool) -> list[float]:
             terminal.wait()
         finally:
             terminal.close()
-    gaps: list[float] = json.loads((folder / "gaps.json").read_text())
+    gaps: list[float] = [ms for _, ms in json.loads((folder / "gaps.json").read_text())]
     latest: list[float] = []
     while gaps and sum(latest) < LAG_S * 1000:
         latest.append(gaps.pop())

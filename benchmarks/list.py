@@ -9,6 +9,7 @@ bare Textual app that shows a number does the same in the same run, as the floor
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import fcntl
 import json
@@ -218,6 +219,8 @@ def main() -> None:
     elif options.show:
         show(options.show)
     else:
+        # As installed: the floor's own libraries are compiled, and an edited checkout may not be.
+        compileall.compile_dir(Path(__file__).resolve().parents[1] / "src", quiet=1)
         with tempfile.TemporaryDirectory(prefix="ptag-list-") as folder:
             paths = {name: Path(folder) / f"{name}.sqlite3" for name in SIZES}
             for name, count in SIZES.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
 
 from imageworks.models import ImageState
 from tests.support.burst import burst
@@ -41,6 +42,18 @@ async def test_field_of_an_image_that_cannot_be_edited_swallows_letters(
         assert "nothing to edit" in app.review.message
         assert made.states() == before
         assert app.screen is app.review
+
+
+async def test_keys_that_come_back_when_there_is_no_screen_any_more_are_dropped(
+    app: Workstation,
+) -> None:
+    async with app.run_test():
+        pass
+
+    await app.on_event(events.Key("x", "x"))
+    await app.on_event(events.Paste("x"))
+
+    assert app.failure is None
 
 
 async def test_corrections_in_a_burst_come_in_the_order_of_their_keys(app: Workstation) -> None:

@@ -131,10 +131,14 @@ class Workstation(App[int]):
         return self.review
 
     async def on_event(self, event: events.Event) -> None:
-        """Holds back what is typed before there is a screen to type into."""
-        if self._early is not None and isinstance(event, (events.Key, events.Paste)):
+        """Holds back what is typed before there is a screen to type into.
+
+        Once there is none any more, what a field had no use for may still be on its way back here.
+        """
+        is_typed = isinstance(event, (events.Key, events.Paste))
+        if is_typed and self._early is not None:
             self._early.append(event)
-        else:
+        elif not is_typed or self.screen_stack:
             await super().on_event(event)
 
     async def on_ready(self) -> None:
@@ -143,6 +147,7 @@ class Workstation(App[int]):
         Before that, what the first frame did not need.
         """
         self._is_shown = True
+        sys.setswitchinterval(self._usual_turn_s)
         self.stylesheet.read(_DIALOG_STYLES)
         await self.review.mount_prompts()
         early, self._early = self._early or [], None
@@ -162,7 +167,7 @@ class Workstation(App[int]):
             self.screen.say(event.text)
 
     def on_load(self) -> None:
-        """Lets the thread that writes to the terminal have its turn soon, while others work."""
+        """Lets the thread that writes the first frame have its turn while more is drawn."""
         sys.setswitchinterval(_TURN_S)
 
     def on_mount(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
 import tomllib
@@ -117,6 +119,33 @@ def test_commands_never_import_the_screen(command, tmp_path):
     )
 
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("word", ["models", "list-registry"])
+def test_a_command_does_not_wait_for_the_others(word, tmp_path):
+    code = (
+        "import sys; from imageworks.cli import main\n"
+        f"try: main([{word!r}, '--help'])\nexcept SystemExit: pass\n"
+        "others = {f'imageworks.cli.{name}' for name in ('demo', 'doctor', 'review', 'status')}\n"
+        "sys.exit(str(others & set(sys.modules)) if others & set(sys.modules) else 0)"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "--registry-path" in result.stdout  # it has its own arguments
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_takes_the_same_words_with_and_without_the_others(command):
+    def usage(first: str) -> str:
+        with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as shown:
+            build_parser(first).parse_args([command, "--help"])
+        return shown.getvalue()
+
+    assert usage(command) == usage("")
 
 
 def test_importing_the_command_line_imports_nothing_heavy():

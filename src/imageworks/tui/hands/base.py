@@ -61,6 +61,9 @@ _CHANGES_S = 0.5
 DRAFT_DELAY_S = 0.3
 PROGRESS_S = 0.25
 REST_S = 0.3
+# For the thread that writes. After `sleep(0)` it often comes too late for its turn, and the row that
+# the cursor is on now reaches the terminal only behind all that is drawn next.
+_WRITE_S = 0.0002
 _DECIDED = (ImageState.ACCEPTED, ImageState.REJECTED, ImageState.SKIPPED)
 
 
@@ -206,7 +209,7 @@ class ReviewHands(CommandScreen):
         self.listing.move_to(position)
         self.images.follow()
         self.paint_now(self.images)
-        await asyncio.sleep(0)  # lets the thread that writes have its turn
+        await asyncio.sleep(_WRITE_S)
         self.show_current()
 
     def wanted_id(self) -> int | None:
