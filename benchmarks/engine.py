@@ -322,7 +322,10 @@ def loop_gaps_ms(folder: Path, *, is_busy: bool) -> list[float]:
                 terminal.type("b")
                 time.sleep(0.5)
                 terminal.type("\r")
-            time.sleep(LAG_SETTLE_S + LAG_S)
+            time.sleep(LAG_SETTLE_S)
+            began_s = time.monotonic()
+            time.sleep(LAG_S)
+            ended_s = time.monotonic()
             if is_busy:
                 check_is_under_way(folder)
                 terminal.type("B")
@@ -331,11 +334,8 @@ def loop_gaps_ms(folder: Path, *, is_busy: bool) -> list[float]:
             terminal.wait()
         finally:
             terminal.close()
-    gaps: list[float] = [ms for _, ms in json.loads((folder / "gaps.json").read_text())]
-    latest: list[float] = []
-    while gaps and sum(latest) < LAG_S * 1000:
-        latest.append(gaps.pop())
-    return sorted(latest)
+    gaps = json.loads((folder / "gaps.json").read_text())
+    return sorted(ms for at_s, ms in gaps if began_s < at_s < ended_s)
 
 
 def check_is_under_way(folder: Path) -> None:

@@ -49,7 +49,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """The program's log as it was: a command run in this process sends it elsewhere from then on."""
+    """The program's log as it was; a command run in this process sends it elsewhere."""
     logger = logging.getLogger("imageworks")
     handlers, level, propagates = list(logger.handlers), logger.level, logger.propagate
     yield

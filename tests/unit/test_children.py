@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULE = "tests.support.answering_child"
+GROUP_RANK = Path("/proc/self/autogroup")
 
 Child = ChildProcess[object, Any]
 
@@ -100,6 +101,16 @@ async def test_child_is_of_low_rank_and_deaf_to_ctrl_c(open_child):
     assert about["nice"] == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 3)
     assert about["oom_score"] == 700
     assert about["arguments"] == ["3"]
+
+
+@pytest.mark.skipif(not GROUP_RANK.exists(), reason="sessions have no rank on this system")
+async def test_a_childs_session_ranks_as_low_as_the_child_itself(open_child):
+    child = open_child(nice=3)
+    await child.start()
+
+    about = await child.ask("about")
+
+    assert about["session_rank"].endswith(f" nice {about['nice']}")
 
 
 async def test_child_does_without_asyncio(child, monkeypatch):

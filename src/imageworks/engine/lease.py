@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_S = 2.0
+HEARTBEAT_S = 3.0
 """How often an engine says that it is alive."""
 
-_MISSED_BEATS = 4
+_MISSED_BEATS = 3
 _LOOK_S = 0.2
 
 

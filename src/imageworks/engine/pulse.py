@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PULSE_S = 0.1
-"""How late a change is noticed at most. A look costs some microseconds and takes no lock."""
+PULSE_S = 0.15
+"""How late a change is noticed at most; 0.2 s are promised.
+
+A look costs some microseconds, waking for it ten times as much.
+"""
 
 
 class Pulse:

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from imageworks.children import stand_back
 from imageworks.config import ENVIRONMENT_PREFIX
 from imageworks.engine.lease import FileLock, engine_lock, is_screen_open
 from imageworks.engine.room import through_full_disks
@@ -116,7 +117,7 @@ def main() -> int:
     lock = engine_lock(library_path)
     if not _take(lock):
         return 0
-    os.nice(_NICENESS)
+    stand_back(_NICENESS)
     api_key = os.environ.get(f"{ENVIRONMENT_PREFIX}API_KEY", "EMPTY")
     library = Library(library_path, mapped_bytes=0)
     logger.info("Engine %d works on %s.", os.getpid(), show_path(library_path))

@@ -51,9 +51,10 @@ class EngineWatch:
         """Looks again when it is time; what the person should be told, or an empty text."""
         now_s = self._clock()
         waited_s = now_s - self._looked_s
+        if waited_s < _LOOK_EVERY_S:
+            return ""
         mark = self.client.change_mark()
-        is_due = mark != self._seen or waited_s >= _LOOK_AT_LEAST_EVERY_S
-        if waited_s < _LOOK_EVERY_S or not is_due:
+        if mark == self._seen and waited_s < _LOOK_AT_LEAST_EVERY_S:
             return ""
         self._looked_s, self._seen = now_s, mark
         self.view = view = self.client.view()

@@ -92,10 +92,11 @@ class ThemeWatch:
         return load_theme(self._name, self._themes_dir)
 
     def _look(self) -> tuple[Path, tuple[int, int]] | None:
-        path = theme_files(self._themes_dir).get(self._name)
-        stamp = None if path is None else change_stamp(path)
-        # None also between two steps of an editor that saves.
-        return None if path is None or stamp is None else (path, stamp)
+        for folder in (self._themes_dir, own_themes_dir()):
+            path = folder / f"{self._name}.toml"
+            if (stamp := change_stamp(path)) is not None:
+                return path, stamp
+        return None  # also between two steps of an editor that saves
 
 
 def _theme(name: str, path: Path, values: Mapping[str, Any]) -> Theme:

@@ -61,8 +61,8 @@ _CHANGES_S = 0.5
 DRAFT_DELAY_S = 0.3
 PROGRESS_S = 0.25
 REST_S = 0.3
-# For the thread that writes. After `sleep(0)` it often comes too late for its turn, and the row that
-# the cursor is on now reaches the terminal only behind all that is drawn next.
+# For the thread that writes. With `sleep(0)` it often comes too late for its turn, and the row of
+# the cursor reaches the terminal only behind all that is drawn next.
 _WRITE_S = 0.0002
 _DECIDED = (ImageState.ACCEPTED, ImageState.REJECTED, ImageState.SKIPPED)
 
