@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import struct
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from imageworks.config import PersonalTaggerConfig
+from imageworks.content import content_id_of_file, sniff_format
 from imageworks.errors import MetadataError
 from imageworks.metadata import tiff
 from imageworks.metadata.splice import apply_splices, invert_splices
@@ -173,3 +178,33 @@ def check_container(container, data):
     # A damaged TIFF may point into its header or behind its end; the proof of a write refuses it.
     assert container.survivors(new) == kept or container is tiff
     assert apply_splices(new, invert_splices(data, splices)) == data
+
+
+def rich(folder, name):
+    return make_file(folder, name, exif=exif_bytes(), icc_profile=icc_bytes())
+
+
+def unembeddable(folder, name="IMG.avif"):
+    path = folder / name
+    path.write_bytes(encoded("AVIF"))
+    return path
+
+
+def exiftool(path, *options):
+    if not shutil.which("exiftool"):
+        pytest.skip("exiftool is not here")
+    command = ["exiftool", "-j", "-a", "-struct", *(options or ("-G1",)), str(path)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return json.loads(done.stdout)[0]
+
+
+def reason_of(action):
+    with pytest.raises(MetadataError) as caught:
+        action()
+    return caught.value.reason
+
+
+def picture_id(path):
+    image_format = sniff_format(path.read_bytes(), path.name)
+    assert image_format is not None
+    return content_id_of_file(path, image_format)

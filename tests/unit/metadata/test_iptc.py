@@ -1,9 +1,6 @@
 import contextlib
 import hashlib
-import json
-import shutil
 import struct
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -20,6 +17,7 @@ from tests.unit.metadata.pictures import (
     app_segment,
     bag,
     done_or_refused,
+    exiftool,
     jpeg_with,
     mpf_segment,
     packet,
@@ -73,14 +71,6 @@ def file_with(folder, *segments):
     path = folder / "a.jpg"
     path.write_bytes(jpeg_with(*segments))
     return path
-
-
-def exiftool(path, *options):
-    if not shutil.which("exiftool"):
-        pytest.skip("exiftool is not here")
-    command = ["exiftool", "-j", "-a", "-struct", *(options or ("-G1",)), str(path)]
-    done = subprocess.run(command, capture_output=True, check=True)
-    return json.loads(done.stdout)[0]
 
 
 def change(keywords=("heron",), title="T", caption="C"):

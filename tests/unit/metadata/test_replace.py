@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imageworks.errors import MetadataError
 from imageworks.metadata import replace as module
 from imageworks.metadata import source as source_module
 from imageworks.metadata.replace import (
@@ -25,7 +24,7 @@ from imageworks.metadata.replace import (
     sweep_leftovers,
 )
 from imageworks.metadata.source import has_bytes, read_source
-from tests.unit.metadata.pictures import names_in
+from tests.unit.metadata.pictures import names_in, reason_of
 
 KEEP = ReplaceOptions(keeps_original=True, preserves_mtime=False)
 PLAIN = ReplaceOptions(keeps_original=False, preserves_mtime=False)
@@ -36,12 +35,6 @@ def photo(tmp_path):
     path = tmp_path / "a b.jpg"
     path.write_bytes(b"old bytes")
     return path
-
-
-def reason_of(action):
-    with pytest.raises(MetadataError) as caught:
-        action()
-    return caught.value.reason
 
 
 def test_the_new_bytes_take_the_name_and_mode_owner_and_attributes_stay(photo):

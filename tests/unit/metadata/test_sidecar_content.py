@@ -1,16 +1,13 @@
 """Sidecars of other programs: every line that is not ours stays byte for byte."""
 
 import difflib
-import json
-import shutil
-import subprocess
 
 import pytest
 
 from imageworks.errors import MetadataError
 from imageworks.metadata.splice import undo_splice, unpack_undo
 from imageworks.models import MetadataTarget
-from tests.unit.metadata.pictures import encoded, request, writer
+from tests.unit.metadata.pictures import encoded, exiftool, request, writer
 
 LIGHTROOM = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Adobe XMP Core 7.0-c000 1.000000">
@@ -117,13 +114,6 @@ def photograph(folder, sidecar, text):
     return path, beside
 
 
-def exiftool(path):
-    if not shutil.which("exiftool"):
-        pytest.skip("exiftool is not here")
-    command = ["exiftool", "-j", "-G1", "-a", "-u", "-struct", str(path)]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)[0]
-
-
 def removed_lines(before, after):
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
     return [line[1:].strip() for line in lines if line.startswith("-") and line[:3] != "---"]
@@ -132,13 +122,13 @@ def removed_lines(before, after):
 @pytest.mark.parametrize(("name", "text"), [("IMG.xmp", LIGHTROOM), ("IMG.avif.xmp", DARKTABLE)])
 def test_no_line_that_is_not_ours_is_lost(tmp_path, name, text):
     path, beside = photograph(tmp_path, name, text)
-    before = exiftool(beside)
+    before = exiftool(beside, "-G1", "-u")
 
     outcome = writer().write(request(path))
 
     assert outcome.target_path == beside
     assert removed_lines(text, beside.read_text("utf-8")) == []
-    after = exiftool(beside)
+    after = exiftool(beside, "-G1", "-u")
     ours = ("XMP-dc:", "XMP-lr:", "XMP-xmp:MetadataDate", "System:", "SourceFile", "File:")
     assert {k: v for k, v in after.items() if not k.startswith(ours)} == {
         k: v for k, v in before.items() if not k.startswith(ours)

@@ -1,16 +1,9 @@
-import json
-import shutil
-import stat
-import subprocess
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from imageworks.content import content_id_of_file, sniff_format
 from imageworks.errors import ConfigError, MetadataError
-from imageworks.metadata import source
 from imageworks.metadata.splice import undo_splice, unpack_undo
 from imageworks.metadata.writer import DryRunMetadataWriter, PersonalMetadataWriter
 from imageworks.models import Keyword, MetadataTarget
@@ -21,14 +14,16 @@ from tests.unit.metadata.pictures import (
     app_segment,
     bag,
     config,
-    encoded,
-    exif_bytes,
-    icc_bytes,
+    exiftool,
     iptc_segment,
     jpeg_with,
     make_file,
     packet,
+    picture_id,
+    reason_of,
     request,
+    rich,
+    unembeddable,
     writer,
     xmp_segment,
 )
@@ -38,39 +33,9 @@ PHOTOSHOP = 'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
 IPTC = 'xmlns:Iptc4xmpCore="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"'
 
 
-def rich(folder, name):
-    return make_file(folder, name, exif=exif_bytes(), icc_profile=icc_bytes())
-
-
-def unembeddable(folder, name="IMG.avif"):
-    path = folder / name
-    path.write_bytes(encoded("AVIF"))
-    return path
-
-
 def pixels(path):
     with Image.open(path) as image:
         return image.convert("RGB").tobytes()
-
-
-def picture_id(path):
-    image_format = sniff_format(path.read_bytes(), path.name)
-    assert image_format is not None
-    return content_id_of_file(path, image_format)
-
-
-def exiftool(path):
-    if not shutil.which("exiftool"):
-        pytest.skip("exiftool is not here")
-    command = ["exiftool", "-j", "-G1", "-a", "-struct", str(path)]
-    done = subprocess.run(command, capture_output=True, check=True)
-    return json.loads(done.stdout)[0]
-
-
-def reason_of(action):
-    with pytest.raises(MetadataError) as caught:
-        action()
-    return caught.value.reason
 
 
 @pytest.mark.parametrize("name", EMBEDDABLE)
@@ -311,133 +276,6 @@ def test_nothing_marks_the_photograph_as_made_by_a_machine(tmp_path):
         assert word not in data
 
 
-@pytest.mark.parametrize("name", ["IMG.avif", "IMG.jxl", "IMG.jp2", "IMG.psd"])
-def test_a_format_that_is_never_changed_gets_a_sidecar(tmp_path, corpus, name):
-    found = next((corpus / "awkward").glob(f"*{Path(name).suffix}"))
-    path = tmp_path / name
-    shutil.copy(found, path)
-    before = path.read_bytes()
-
-    outcome = writer().write(request(path))
-
-    assert outcome.target is MetadataTarget.SIDECAR
-    assert outcome.target_path == tmp_path / "IMG.xmp"
-    assert (outcome.notes, outcome.identity_before) == ((), "")
-    assert path.read_bytes() == before
-    assert exiftool(tmp_path / "IMG.xmp")["XMP-dc:Subject"][-2:] == ["heron", "river"]
-    assert writer().read(path).keywords[-2:] == ("heron", "river")
-    assert not writer().write(request(path)).is_changed
-    (undo,) = unpack_undo(outcome.undo)
-    assert undo_splice((tmp_path / "IMG.xmp").read_bytes(), undo) == b""
-
-
-def test_a_sidecar_of_another_program_keeps_its_settings_and_a_backup(tmp_path):
-    path = unembeddable(tmp_path)
-    settings = (
-        '<crs:ToneCurve xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/">'
-        "<rdf:Seq><rdf:li/><rdf:li>255, 255</rdf:li></rdf:Seq></crs:ToneCurve>"
-    )
-    original = packet(settings + bag("dc:subject", "own"))
-    (tmp_path / "IMG.avif.xmp").write_bytes(original)
-
-    outcome = writer().write(request(path))
-
-    assert outcome.target_path == tmp_path / "IMG.avif.xmp"
-    new = outcome.target_path.read_bytes()
-    assert settings.encode() in new
-    assert writer().read(path).keywords == ("own", "heron", "river")
-    assert (tmp_path / "IMG.avif.xmp_original").read_bytes() == original
-    assert not (tmp_path / "IMG.xmp").exists()
-
-
-def test_both_sidecars_are_kept_in_step(tmp_path):
-    path = unembeddable(tmp_path)
-    for name, keyword in (("IMG.xmp", "one"), ("IMG.avif.xmp", "two")):
-        (tmp_path / name).write_bytes(packet(bag("dc:subject", keyword)))
-
-    outcome = writer().write(request(path, keywords=("three",)))
-
-    for name in ("IMG.xmp", "IMG.avif.xmp"):
-        assert exiftool(tmp_path / name)["XMP-dc:Subject"] == ["two", "one", "three"]
-    assert len(unpack_undo(outcome.undo)) == 2
-
-
-def test_a_file_and_its_sidecar_are_kept_in_step(tmp_path):
-    path = tmp_path / "IMG.jpg"
-    inside = packet(bag("dc:subject", "in file") + alternative("dc:title", x_default="File"))
-    path.write_bytes(jpeg_with(xmp_segment(inside)))
-    beside = packet(bag("dc:subject", "in sidecar") + alternative("dc:title", x_default="Side"))
-    (tmp_path / "IMG.xmp").write_bytes(beside)
-
-    outcome = writer().write(request(path, "New", ("new",)))
-
-    assert outcome.target is MetadataTarget.BOTH
-    assert (outcome.target_path, outcome.before.source) == (path, "file+sidecar")
-    for name in ("IMG.jpg", "IMG.xmp"):
-        tags = exiftool(tmp_path / name)
-        assert tags["XMP-dc:Subject"] == ["in file", "in sidecar", "new"]
-        assert tags["XMP-dc:Title"] == "File"
-
-
-def test_the_sidecar_of_a_raw_file_is_not_touched_for_its_jpeg(tmp_path):
-    path = rich(tmp_path, "IMG.jpg")
-    (tmp_path / "IMG.CR2").write_bytes(b"raw")
-    beside = packet(bag("dc:subject", "raw keyword"))
-    (tmp_path / "IMG.xmp").write_bytes(beside)
-
-    outcome = writer().write(request(path))
-
-    assert outcome.target is MetadataTarget.FILE
-    assert (tmp_path / "IMG.xmp").read_bytes() == beside
-    assert writer().read(path).keywords == ("heron", "river")
-
-
-def test_a_malformed_sidecar_is_never_overwritten(tmp_path):
-    path = rich(tmp_path, "IMG.jpg")
-    before = path.read_bytes()
-    (tmp_path / "IMG.xmp").write_bytes(b"<x:xmpmeta> not closed")
-
-    with pytest.raises(MetadataError) as caught:
-        writer().write(request(path))
-
-    assert caught.value.reason == "sidecar-malformed"
-    assert "IMG.xmp" in caught.value.message
-    assert (tmp_path / "IMG.xmp").read_bytes() == b"<x:xmpmeta> not closed"
-    assert path.read_bytes() == before
-    assert writer().read(path).source == ""
-
-
-def test_the_sidecar_setting_always_leaves_the_image_alone(tmp_path):
-    raw = packet(bag("dc:subject", "inside"))
-    path = tmp_path / "IMG.jpg"
-    path.write_bytes(jpeg_with(xmp_segment(raw)))
-    before = path.read_bytes()
-
-    outcome = writer(sidecar="always").write(request(path))
-
-    assert (outcome.target, outcome.notes) == (MetadataTarget.SIDECAR, ())
-    assert path.read_bytes() == before
-    assert exiftool(tmp_path / "IMG.xmp")["XMP-dc:Subject"] == ["inside", "heron", "river"]
-
-
-def test_the_sidecar_setting_never_refuses_what_needs_one(tmp_path):
-    path = unembeddable(tmp_path)
-
-    assert reason_of(lambda: writer(sidecar="never").write(request(path))) == "format"
-    assert [p.name for p in tmp_path.iterdir()] == ["IMG.avif"]
-
-
-def test_the_sidecar_setting_never_leaves_an_existing_one_with_a_note(tmp_path):
-    path = rich(tmp_path, "IMG.jpg")
-    (tmp_path / "IMG.xmp").write_bytes(packet())
-
-    outcome = writer(sidecar="never").write(request(path))
-
-    assert outcome.target is MetadataTarget.FILE
-    assert outcome.notes == ("IMG.xmp beside it was left as it is.",)
-    assert (tmp_path / "IMG.xmp").read_bytes() == packet()
-
-
 DTD = b'<!DOCTYPE a [<!ENTITY e "x">]>' + packet().split(b"?>", 1)[1]
 OBSTACLES = {
     "credentials": app_segment(0xEB, b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdc2pa"),
@@ -608,43 +446,6 @@ def test_hard_links_are_not_broken(tmp_path):
     assert path.samefile(tmp_path / "twin.jpg")
 
 
-def test_a_read_only_file_gets_a_sidecar_and_a_read_only_folder_a_refusal(tmp_path, monkeypatch):
-    path = rich(tmp_path, "a.jpg")
-    denied = {path}
-    monkeypatch.setattr("os.access", lambda p, _: Path(p) not in denied)
-
-    outcome = writer().write(request(path))
-    denied.add(tmp_path)
-    (tmp_path / "a.xmp").unlink()
-    with pytest.raises(MetadataError) as caught:
-        writer().write(request(path))
-
-    assert outcome.notes == ("Written beside the file: it is read-only.",)
-    assert caught.value.reason == "read-only-folder"
-    assert "a.jpg" in caught.value.message
-
-
-def test_a_sidecar_that_cannot_be_replaced_is_named(tmp_path):
-    path = unembeddable(tmp_path)
-    (tmp_path / "IMG.xmp").write_bytes(packet())
-    (tmp_path / "twin").hardlink_to(tmp_path / "IMG.xmp")
-
-    with pytest.raises(MetadataError) as caught:
-        writer().write(request(path))
-
-    assert caught.value.reason == "hard-link"
-    assert "IMG.xmp" in caught.value.message
-
-
-def test_a_sidecar_takes_the_mode_of_its_image(tmp_path):
-    path = unembeddable(tmp_path)
-    path.chmod(0o600)
-
-    writer().write(request(path))
-
-    assert stat.S_IMODE((tmp_path / "IMG.xmp").stat().st_mode) == 0o600
-
-
 @pytest.mark.parametrize("name", [*EMBEDDABLE, "a.avif"])
 def test_a_dry_run_tells_and_writes_nothing(tmp_path, name):
     path = unembeddable(tmp_path, name) if name == "a.avif" else rich(tmp_path, name)
@@ -668,51 +469,6 @@ def test_the_date_of_a_change_has_a_zone(tmp_path):
 
     written = path.read_bytes().split(b"<xmp:MetadataDate")[1].split(b">")[1].split(b"<")[0]
     assert datetime.fromisoformat(written.decode()).tzinfo is not None
-
-
-def test_a_huge_file_gets_a_sidecar(tmp_path, monkeypatch):
-    path = make_file(tmp_path, "a.jpg")
-    heif = unembeddable(tmp_path)
-    expected = picture_id(path)
-    monkeypatch.setattr(source, "MAX_SIZE_BYTES", 500)
-    monkeypatch.setattr(source, "_BLOCK_BYTES", 400)
-
-    outcome = writer().write(request(path, expected_content_id=expected))
-
-    assert outcome.target is MetadataTarget.SIDECAR
-    assert "larger than" in outcome.notes[0]
-    assert writer().write(request(heif)).target is MetadataTarget.SIDECAR
-
-
-@pytest.mark.parametrize("kind", ["empty", "folder", "loop"])
-def test_a_sidecar_that_cannot_be_read_stops_a_write_but_not_a_review(tmp_path, kind):
-    path = unembeddable(tmp_path)
-    sidecar = tmp_path / "IMG.xmp"
-    if kind == "empty":
-        sidecar.touch()
-    elif kind == "folder":
-        sidecar.mkdir()
-    else:
-        sidecar.symlink_to(sidecar)
-
-    found = writer().read(path)
-    reason = reason_of(lambda: writer().write(request(path)))
-
-    assert found.source == ""
-    assert reason == ("sidecar-malformed" if kind == "empty" else "changed-meanwhile")
-
-
-def test_an_immutable_file_gets_a_sidecar(tmp_path):
-    path = rich(tmp_path, "IMG.jpg")
-    if not shutil.which("chattr") or subprocess.run(["chattr", "+i", path], check=False).returncode:
-        pytest.skip("files cannot be made immutable here")
-    try:
-        outcome = writer().write(request(path))
-    finally:
-        subprocess.run(["chattr", "-i", path], check=True)
-
-    assert outcome.target is MetadataTarget.SIDECAR
-    assert [p.name for p in sorted(tmp_path.iterdir())] == ["IMG.jpg", "IMG.xmp"]
 
 
 def test_an_exif_description_that_says_the_same_in_utf8_needs_no_note(tmp_path):
