@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import select
@@ -27,7 +28,7 @@ from imageworks.paths import AppPaths, app_paths
 from imageworks.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 PROGRAM = "ptag"
 _GONE_STATUS = 128 + signal.SIGPIPE
@@ -128,13 +129,12 @@ class Context:
 
 def run_command_line(words: Sequence[str]) -> int:
     """Runs one command; errors become one line on standard error and an exit status."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ptag --help | head` ends quietly
+    _take_closed_streams()
     words = with_default_command(words)
     parser = build_parser(words[0])
     try:
-        options = parser.parse_args(words)
-        # A server or a child process that goes away must not take the program with it.
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        with _ended_by_a_closed_pipe():  # `ptag --help | head`
+            options = parser.parse_args(words)
         status = _run(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -149,6 +149,30 @@ def run_command_line(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return int(ExitStatus.INTERRUPTED)
     return status
+
+
+def _take_closed_streams() -> None:
+    """Opens the null device for standard streams that were closed, as by ``>&-`` in a crontab.
+
+    Their numbers would go to the next files that are opened, and what libraries print to those.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+@contextlib.contextmanager
+def _ended_by_a_closed_pipe() -> Iterator[None]:
+    """Lets the system end the program quietly when nobody reads what it prints.
+
+    Only for a while: a server or a child that goes away must not take the program with it.
+    """
+    usual = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        signal.signal(signal.SIGPIPE, usual)
 
 
 def _has_reader_gone() -> bool:

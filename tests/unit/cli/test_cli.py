@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
+import signal
 import subprocess
 import sys
 import tomllib
@@ -103,6 +105,29 @@ def test_a_wrong_command_line_is_told_in_a_line_and_a_hint(words, said, capsys):
     assert said in complaint
     assert "\x1b" not in complaint
     assert "ptag COMMAND --help" in hint
+
+
+@pytest.mark.parametrize("words", ["--help", "status --bogus", "status"])
+def test_a_pipe_that_closes_ends_no_more_than_the_reading_of_words(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = signal.getsignal(signal.SIGPIPE)
+
+    with contextlib.suppress(SystemExit):
+        main(words.split())
+
+    assert signal.getsignal(signal.SIGPIPE) == usual == signal.SIG_IGN
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["status", "run --help"])
+def test_closed_streams_lead_nowhere(words, closed, tmp_path):
+    command = f"exec {shlex.quote(sys.executable)} -m imageworks {words} {closed}"
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["run --help", "status", "--help", "profiles", "models"])
