@@ -53,6 +53,8 @@ def own_log() -> Iterator[None]:
     logger = logging.getLogger("imageworks")
     handlers, level, propagates = list(logger.handlers), logger.level, logger.propagate
     yield
+    for added in set(logger.handlers) - set(handlers):
+        added.close()
     logger.handlers[:] = handlers
     logger.setLevel(level)
     logger.propagate = propagates

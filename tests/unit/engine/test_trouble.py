@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from imageworks.config import PersonalTaggerConfig
 from imageworks.engine import worker, writing
 from imageworks.engine.hold import Hold
 from imageworks.engine.lease import claim_lease, drop_own_lease, is_alive_elsewhere, say_alive
@@ -22,11 +23,14 @@ from imageworks.engine.room import (
     through_full_disks,
     until_writable,
 )
-from imageworks.errors import LibraryBusyError, MetadataError, StoreError
+from imageworks.engine.service import EngineService
+from imageworks.errors import BackendError, LibraryBusyError, MetadataError, StoreError
 from imageworks.files import output_error
 from imageworks.models import ImageState, Tags
+from imageworks.paths import app_paths
 from imageworks.review.session import ReviewSession
 from imageworks.store.library import Library
+from imageworks.store.records import RunOptions
 from tests.support.review_library import ReviewLibrary
 
 
@@ -331,3 +335,31 @@ def test_a_library_that_cannot_be_read_just_now_is_no_change(library, monkeypatc
     assert not pulse.look()
     assert "locked" in caplog.text
     assert Path(library.path).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message", "is_raised"),
+    [
+        (StoreError("no room", reason="disk-full"), "pending", "", True),
+        (StoreError("damaged", reason="damaged"), "running", "", True),
+        (LibraryBusyError("another engine"), "running", "", True),
+        (BackendError("no such model"), "interrupted", "no such model", False),
+    ],
+)
+async def test_a_batch_outlives_what_passes_and_ends_with_its_reason_by_what_does_not(
+    library, monkeypatch, error, status, message, is_raised
+):
+    service = EngineService(library, app_paths())
+    options = RunOptions(is_background=True)
+    run = library.runs.create("batch", PersonalTaggerConfig().to_json(), options=options)
+
+    async def fail(run, _config):
+        library.runs.start(run.id)
+        raise error
+
+    monkeypatch.setattr(service, "do_run", fail)
+    with pytest.raises(type(error)) if is_raised else contextlib.nullcontext():
+        await service.do_pending_run()
+
+    after = library.runs.get(run.id)
+    assert (after.status, after.message) == (status, message)
