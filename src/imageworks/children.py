@@ -165,7 +165,9 @@ async def spawn(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
+        # A Ctrl-C in the terminal is the parent's to handle. Not a session of its own, as which it
+        # would rank beside the parent whatever its niceness: sched(7), "The autogroup feature".
+        process_group=0,
         env={**own_environment(), **(environment or {})},
         limit=_READ_AHEAD_BYTES,
     )
@@ -213,22 +215,10 @@ def stand_by(oom_score: int) -> tuple[BinaryIO, BinaryIO]:
         Where requests come from and where replies go.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    stand_back(int(sys.argv[1]))
+    os.nice(int(sys.argv[1]))
     with contextlib.suppress(OSError):  # it is to go before the engine or the screen
         Path("/proc/self/oom_score_adj").write_text(str(oom_score), encoding="ascii")
     return take_pipes()
-
-
-def stand_back(nice: int) -> None:
-    """Adds to this process's niceness, and gives a session of its own the same.
-
-    Where the system shares the processor among sessions first, niceness by itself counts only
-    within one of them: sched(7), "The autogroup feature".
-    """
-    niceness = os.nice(nice)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):  # not Linux, or not shared so
-            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
 
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:

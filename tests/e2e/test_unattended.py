@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 from imageworks.engine.lease import is_engine_alive
 from imageworks.paths import app_paths
@@ -33,6 +34,9 @@ def test_a_detached_batch_is_paused_resumed_stopped_and_gone_on_with(tmp_path, s
     until(lambda: len(server.asked()) > 2)
     lease = status(tmp_path)["engine"]
     session_of_the_engine = os.getsid(lease["pid"])
+    niceness = os.getpriority(os.PRIO_PROCESS, lease["pid"])
+    rank = Path(f"/proc/{lease['pid']}/autogroup")
+    rank_of_the_session = rank.read_text("ascii").split()[-1] if rank.exists() else str(niceness)
     paused = ptag("pause", cwd=tmp_path)
     until(lambda: "paused since" in status(tmp_path)["engine"]["activity"])
     until(lambda: status(tmp_path)["images"].get("inferring", 0) <= 4)
@@ -54,6 +58,8 @@ def test_a_detached_batch_is_paused_resumed_stopped_and_gone_on_with(tmp_path, s
     assert "ptag stop" in started.stdout
     assert str(app_paths().log_dir) in started.stdout
     assert session_of_the_engine == lease["pid"]
+    assert niceness > os.getpriority(os.PRIO_PROCESS, 0) or niceness == 19
+    assert rank_of_the_session == str(niceness)
     assert paused.returncode == resumed.returncode == stopped.returncode == 0
     assert asked_while_paused == 0
     assert "paused since" in shown

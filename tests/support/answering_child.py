@@ -14,12 +14,11 @@ from imageworks.children import serve
 def answer(request: object) -> object:
     """What was asked for."""
     if request == "about":
-        rank = Path("/proc/self/autogroup")
         return {
             "arguments": sys.argv[1:],
             "nice": os.getpriority(os.PRIO_PROCESS, 0),
             "session": os.getsid(0),
-            "session_rank": rank.read_text("ascii").strip() if rank.exists() else "",
+            "process_group": os.getpgrp(),
             "oom_score": int(Path("/proc/self/oom_score_adj").read_text("ascii")),
             "modules": sorted(sys.modules),
             "environment": dict(os.environ),

@@ -15,7 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-from imageworks.children import stand_back
 from imageworks.config import ENVIRONMENT_PREFIX
 from imageworks.engine.lease import FileLock, engine_lock, is_screen_open
 from imageworks.engine.room import through_full_disks
@@ -33,6 +32,9 @@ _LOOK_S = 1.0
 _LOCK_PAUSE_S = 0.1
 _LINGER_S = 3.0
 _NICENESS = 5
+_SESSION_RANK = Path("/proc/self/autogroup")
+_RANK_TRIES = 5
+_RANK_PAUSE_S = 0.1
 _LOCK_TRIES = 5
 
 
@@ -99,6 +101,27 @@ def _is_needed(library: Library) -> bool:
     )
 
 
+def _stand_back() -> None:
+    """Lets the screen and other programs go first, and so do all children of this process.
+
+    Where the system shares the processor among sessions first, niceness counts only within one, and
+    an engine leads its own: sched(7), "The autogroup feature".
+    """
+    niceness = os.nice(_NICENESS)
+    if os.getsid(0) != os.getpid():
+        return
+    for _ in range(_RANK_TRIES):
+        try:
+            _SESSION_RANK.write_text(str(niceness), encoding="ascii")
+        except BlockingIOError:  # the system grants one such wish in a tenth of a second
+            time.sleep(_RANK_PAUSE_S)
+        except OSError as error:  # not Linux, or not shared so
+            logger.debug("The session keeps its rank: %s", error)
+            return
+        else:
+            return
+
+
 def _take(lock: FileLock) -> bool:
     """Takes the lock, patiently: who looks whether an engine is alive holds it for a moment."""
     for _ in range(_LOCK_TRIES):
@@ -117,7 +140,7 @@ def main() -> int:
     lock = engine_lock(library_path)
     if not _take(lock):
         return 0
-    stand_back(_NICENESS)
+    _stand_back()
     api_key = os.environ.get(f"{ENVIRONMENT_PREFIX}API_KEY", "EMPTY")
     library = Library(library_path, mapped_bytes=0)
     logger.info("Engine %d works on %s.", os.getpid(), show_path(library_path))

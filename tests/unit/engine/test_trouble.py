@@ -363,3 +363,48 @@ async def test_a_batch_outlives_what_passes_and_ends_with_its_reason_by_what_doe
 
     after = library.runs.get(run.id)
     assert (after.status, after.message) == (status, message)
+
+
+class SessionRank:
+    """What `/proc/self/autogroup` answers to one wish after the other; None: it is granted."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.written = []
+
+    def write_text(self, text, encoding):
+        self.written.append(text)
+        if (error := self.answers.pop(0)) is not None:
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("answers", "wishes"),
+    [
+        ([None], 1),
+        ([BlockingIOError(), BlockingIOError(), None], 3),
+        ([FileNotFoundError()], 1),
+        ([BlockingIOError()] * 9, 5),
+    ],
+)
+def test_an_engine_ranks_its_session_as_low_as_itself(monkeypatch, answers, wishes):
+    rank = SessionRank(*answers)
+    monkeypatch.setattr(worker, "_SESSION_RANK", rank)
+    monkeypatch.setattr(worker, "_RANK_PAUSE_S", 0)
+    monkeypatch.setattr(os, "nice", lambda step: 2 + step)
+    monkeypatch.setattr(os, "getsid", lambda _pid: os.getpid())
+
+    worker._stand_back()
+
+    assert rank.written == ["7"] * wishes
+
+
+def test_an_engine_in_the_session_of_others_leaves_it_its_rank(monkeypatch):
+    rank = SessionRank()
+    monkeypatch.setattr(worker, "_SESSION_RANK", rank)
+    monkeypatch.setattr(os, "nice", lambda step: step)
+    monkeypatch.setattr(os, "getsid", lambda _pid: os.getpid() + 1)
+
+    worker._stand_back()
+
+    assert rank.written == []

@@ -285,7 +285,7 @@ async def test_child_is_out_of_reach_of_the_terminals_signals(tmp_path):
     async with opened() as process:
         await process.read(make_file(tmp_path, "a.jpg"))
 
-        assert os.getsid(process.pid) == process.pid
+        assert os.getpgid(process.pid) == process.pid
 
 
 @pytest.mark.parametrize("answer", [b"+\xff\xff\xff\xff", b"+\0\0\0\2{}", b"+\0\0\0\1", b"?"])

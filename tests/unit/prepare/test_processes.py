@@ -105,7 +105,7 @@ async def test_process_is_kept_nice_and_deaf_to_ctrl_c(open_processes, photo):
 
     assert pid_of(processes) == pid
     assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 3
-    assert os.getsid(pid) == pid
+    assert os.getpgid(pid) == pid
 
 
 async def test_killed_idle_process_is_replaced(open_processes, photo):
