@@ -61,7 +61,8 @@ def states(folder: Path) -> dict[ImageState, int]:
 @pytest.fixture
 def run_on_full_disk(disk, tmp_path):
     """A run whose disk is filled to the last byte while it asks, and what it has said."""
-    with OpenAIServer() as server:
+    # Slow enough that no run is done before the disk is full.
+    with OpenAIServer(latency_s=0.5) as server:
         log = tmp_path / "said.txt"
         with log.open("w") as said:
             command = [sys.executable, "-m", "imageworks", *flags(disk, server)]

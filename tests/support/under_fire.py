@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+_FILL_TRIES = 50
 BALLAST = "ballast.bin"
 # Times, inode and place are no metadata; they are looked at apart.
 _NOT_COMPARED = ("SourceFile", "System:", "ExifTool:ExifToolVersion")
@@ -76,11 +77,20 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[bool]:
 
 
 def fill_disk(folder: Path, leave_bytes: int) -> None:
-    """Takes a disk's room away but for some bytes; `clear_disk` gives it back."""
-    status = os.statvfs(folder)
-    room = status.f_bavail * status.f_frsize - leave_bytes
-    with (folder / BALLAST).open("wb") as stream, contextlib.suppress(OSError):
-        os.posix_fallocate(stream.fileno(), 0, max(room, 1))
+    """Takes a disk's room away but for some bytes; `clear_disk` gives it back.
+
+    Whoever writes meanwhile makes a wish for all the room fail as a whole, so it is made again.
+    """
+    taken = 0
+    with (folder / BALLAST).open("wb") as stream:
+        for _ in range(_FILL_TRIES):
+            status = os.statvfs(folder)
+            room = status.f_bavail * status.f_frsize - leave_bytes
+            if room <= 0:
+                return
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(stream.fileno(), taken, room)
+                taken += room
 
 
 def clear_disk(folder: Path) -> None:
